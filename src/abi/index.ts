@@ -1,0 +1,4 @@
+export * from "./attach-types.ts";
+export * from "./helpers.ts";
+export * from "./map-types.ts";
+export * from "./program-types.ts";

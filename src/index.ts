@@ -1,0 +1,2 @@
+export * from "./base/index.ts";
+export * from "./object/index.ts";

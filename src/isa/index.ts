@@ -1,0 +1,1 @@
+export * from "./insn-table.ts";
