@@ -65,3 +65,89 @@ export const MAP_NUM_CPUS = 28;
 export const MAP_VALUES = 32;
 export const MAP_FROZEN = 36;
 export const MAP_PRIVATE = 64;
+
+// A machine: registers, frames and provenance of one run (a run inside a run, such as a timer's, gets its own).
+// Allocated by `machineNew()`; every field is at a fixed offset from its address.
+export const MACHINE_DEPTH = 0; // u32, index of the running frame
+export const MACHINE_CODE = 4; // u32, address of the code block being run
+export const MACHINE_FUEL = 8; // i64, instructions left
+export const MACHINE_PC = 16; // u32, slot of the instruction that called out or failed
+export const MACHINE_TAIL_CALLS = 20;
+/** Packet of the run: what loads of the context's packet fields turn into. */
+export const MACHINE_DATA_META = 24;
+export const MACHINE_DATA = 28;
+export const MACHINE_DATA_END = 32;
+export const MACHINE_GENERATION = 36;
+export const MACHINE_CONTEXT = 40;
+/** 1: reads of uninitialised stack bytes give zero (as Linux allows privileged programs since 6.4). */
+export const MACHINE_UNINIT_OK = 44;
+/** Address of the byte-per-reference table: 1 while the reference is held. */
+export const MACHINE_REFS = 48;
+export const MACHINE_REF_COUNT = 52;
+/** CPU the run believes to be on. */
+export const MACHINE_CPU = 56;
+/** 1: raw bytecode without a program type (`skep exec`). */
+export const MACHINE_RAW = 60;
+/** What went wrong: code, register, address, size (see ERR_* below). */
+export const MACHINE_ERR_REG = 64;
+export const MACHINE_ERR_SIZE = 68;
+export const MACHINE_ERR_ADDR = 72; // u64
+/** How often may_goto of this frame may still fall through. */
+export const MACHINE_MAY_GOTO = 80; // u32 × MAX_FRAMES
+/** Slot and code block to go back to, for each frame. */
+export const MACHINE_RETURN = 112; // u32 × MAX_FRAMES
+export const MACHINE_RETURN_CODE = 144; // u32 × MAX_FRAMES
+export const MACHINE_FRAMES = 192; // register files: MAX_FRAMES × FRAME_REGS_BYTES
+/** One register: u64 value, then PROV_BYTES of provenance, 8 spare. */
+export const REG_BYTES = 32;
+export const REG_PROV = 8;
+export const FRAME_REGS_BYTES = 352; // 11 × REG_BYTES
+export const MACHINE_STACK = 3072; // MAX_FRAMES × STACK_BYTES, frame 0 first; r10 of frame n = stack + (n + 1) * 512
+/** One byte for each stack byte: 0 never written, 1 data, 2 part of a spilled pointer. */
+export const MACHINE_SHADOW = 7168;
+/** PROV_BYTES for each 8-byte stack slot; meaningful where the shadow says 2. */
+export const MACHINE_SLOTS = 11264;
+export const MACHINE_BYTES = 19456;
+
+// Code block: a loaded program.
+export const CODE_INSNS = 0; // address of the raw instructions
+export const CODE_SLOTS = 4; // number of 8-byte slots
+export const CODE_CONTEXT_TABLE = 8; // address of the context table, one entry for each context byte
+export const CODE_CONTEXT_BYTES = 12;
+export const CODE_ARENA_BASE = 16;
+export const CODE_ARENA_END = 20;
+export const CODE_ARENA_MAP = 24;
+/** Host's number of the program. */
+export const CODE_ID = 28;
+export const CODE_BYTES = 32;
+
+// Context table entry, 8 bytes for each byte of the context: what an access that starts there may do.
+export const CTX_READ_SIZES = 0; // u8, bits 1|2|4|8: allowed sizes
+export const CTX_WRITE_SIZES = 1; // u8
+export const CTX_POINTER = 2; // u8, PTR_TO_* that a load yields, 0: scalar
+export const CTX_POINTER_FLAGS = 3; // u8, 1: read-only
+export const CTX_LEFT = 4; // u16, bytes from here to the end of the field
+export const CTX_POINTEE = 6; // u16, bytes behind a socket, memory or BTF pointer
+export const CTX_ENTRY_BYTES = 8;
+
+/** What `execute` answers. */
+export const STATUS_EXIT = 0;
+export const ERR_BUDGET = 1;
+export const ERR_BAD_INSN = 2;
+export const ERR_PC = 3;
+export const ERR_UNINIT_REG = 4;
+export const ERR_UNINIT_STACK = 5;
+export const ERR_NOT_POINTER = 6;
+export const ERR_BOUNDS = 7;
+export const ERR_READ_ONLY = 8;
+export const ERR_CONTEXT = 9;
+export const ERR_STALE_PACKET = 10;
+export const ERR_RELEASED = 11;
+export const ERR_CALL_DEPTH = 12;
+export const ERR_FRAME_POINTER = 13;
+export const ERR_ALIGNMENT = 14;
+export const ERR_OPAQUE = 15;
+export const ERR_CALL_TARGET = 16;
+export const ERR_LD_ABS = 17;
+export const ERR_KEY_VALUE = 18;
+export const ERR_NOT_MAP = 19;
