@@ -1,1 +1,4 @@
+export * from "./parse.ts";
+export * from "./parse-ext.ts";
+export * from "./strings.ts";
 export * from "./types.ts";

@@ -1,3 +1,5 @@
+import type { BtfStrings } from "./strings.ts";
+
 /**
  * BTF as plain data: `types[id]`, id 0 is `void`. Sizes in bytes, member offsets in bits, as in
  * Documentation/bpf/btf.rst. Names are decoded strings; `""` is anonymous.
@@ -6,6 +8,11 @@ export interface Btf {
   readonly types: readonly BtfType[];
   /** For split BTF (a kernel module's): ids below this belong to the base, already part of `types`. */
   readonly baseCount: number;
+  /**
+   * The string section this was read from: what `.BTF.ext` and split BTF refer to by offset. On the value `parseBtf`
+   * returned only, and not enumerable: copies and JSON are plain data without it.
+   */
+  readonly strings?: BtfStrings;
 }
 
 export type BtfKind = BtfType["kind"];

@@ -1,0 +1,56 @@
+import { BpfError } from "../base/index.ts";
+
+/**
+ * A BTF string section: NUL-terminated strings, named by byte offset. Strings are made when asked for and kept.
+ * A split BTF's offsets continue behind its base's.
+ */
+export class BtfStrings {
+  private readonly bytes: Uint8Array;
+  /** The section as text, one character a byte; undefined when it holds anything but ASCII. */
+  private readonly ascii: string | undefined;
+  private readonly cache = new Map<number, string>();
+  private readonly base: BtfStrings | undefined;
+  private readonly start: number;
+
+  constructor(bytes: Uint8Array, base?: BtfStrings) {
+    this.bytes = bytes;
+    this.ascii = asciiText(bytes);
+    this.base = base;
+    this.start = base === undefined ? 0 : base.end;
+  }
+
+  /** First offset behind the last string, counted from the start of the base. */
+  get end(): number {
+    return this.start + this.bytes.length;
+  }
+
+  /**
+   * The string at byte `offset`, which may point into the middle of one.
+   * @throws BpfError `btf/bad-string` when there is none.
+   */
+  get(offset: number): string {
+    const known = this.cache.get(offset);
+    if (known !== undefined) return known;
+    if (this.base !== undefined && offset < this.start) return this.base.get(offset);
+    const text = offset === 0 ? "" : this.read(offset - this.start, offset);
+    this.cache.set(offset, text);
+    return text;
+  }
+
+  private read(at: number, offset: number): string {
+    if (!(at >= 0 && at < this.bytes.length)) {
+      throw new BpfError("btf/bad-string", `string offset ${offset} is outside the string section`, {
+        offset,
+        hint: `the section ends at ${this.end}; the BTF is damaged, build it again`,
+      });
+    }
+    // The section's last byte is NUL, so the search always ends inside.
+    if (this.ascii !== undefined) return this.ascii.slice(at, this.ascii.indexOf("\0", at));
+    return new TextDecoder().decode(this.bytes.subarray(at, this.bytes.indexOf(0, at)));
+  }
+}
+
+function asciiText(bytes: Uint8Array): string | undefined {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] >= 0x80) return undefined;
+  return new TextDecoder("latin1").decode(bytes);
+}
