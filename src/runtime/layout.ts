@@ -64,6 +64,12 @@ export const MAP_NUM_CPUS = 28;
 /** First value of array-like maps (array, percpu array), 0 for others. */
 export const MAP_VALUES = 32;
 export const MAP_FROZEN = 36;
+/** 1: mapLookup, mapUpdate, mapDelete (assembly/maps) do all there is to do; 0: ask the host side object. */
+export const MAP_NATIVE = 40;
+/** Address of the table of special fields (u32 count, then u32 offset, size, kind each); 0: none. */
+export const MAP_FIELDS = 44;
+/** Bytes at one element's address: stride, times CPUs for per-CPU kinds. */
+export const MAP_ELEM_BYTES = 48;
 export const MAP_PRIVATE = 64;
 
 // A machine: registers, frames and provenance of one run (a run inside a run, such as a timer's, gets its own).
