@@ -1,4 +1,5 @@
 export * from "./attach-types.ts";
+export * from "./helper-availability.ts";
 export * from "./helpers.ts";
 export * from "./map-types.ts";
 export * from "./program-types.ts";
