@@ -1,17 +1,151 @@
+import type { Memory } from "./memory.ts";
+import type { Socket } from "./network.ts";
+
+/** Linux: XDP_PACKET_HEADROOM, include/uapi/linux/bpf.h. */
+export const XDP_HEADROOM = 256;
+/** `sizeof(struct xdp_frame)`: the part of the head room that `bpf_xdp_adjust_head` may not enter. */
+export const XDP_FRAME_BYTES = 40;
+/** Page that an XDP frame and each of its fragments lives in. */
+export const XDP_PAGE = 4096;
+/** `SKB_DATA_ALIGN(sizeof(struct skb_shared_info))`: tail room that no packet byte may use. */
+export const SHARED_INFO_BYTES = 320;
+/** Linux: MAX_SKB_FRAGS as built by distributions. */
+export const MAX_FRAGS = 17;
+/** Linux: ETH_HLEN. */
+export const ETH_HLEN = 14;
+
+/** Where a context keeps what a packet's movements change; byte offsets, -1: the context has no such field. */
+export interface PacketFields {
+  readonly data: number;
+  readonly dataEnd: number;
+  readonly dataMeta: number;
+  /** Whole length, fragments included. */
+  readonly length: number;
+}
+
 /**
  * The packet of a run, in linear memory: head room, optional metadata, data, tail room. All addresses. A helper that
- * moves or resizes the packet bumps `generation`, which makes every older packet pointer of the program unusable.
+ * moves or resizes the packet calls {@link PacketBuffer.moved}, which makes every older packet pointer of the program
+ * unusable and brings the context's fields up to date.
  */
-export interface PacketBuffer {
+export class PacketBuffer {
+  readonly memory: Memory;
   /** Start of the buffer (first byte of the head room). */
   readonly start: number;
   /** One past the last byte of tail room. */
   readonly limit: number;
+  readonly contextAddress: number;
+  readonly fields: PacketFields;
   dataMeta: number;
   data: number;
   /** End of the linear part. */
   dataEnd: number;
   /** Multi-buffer XDP / non-linear skb: bytes that follow the linear part, outside direct access. */
-  frags: Uint8Array;
-  generation: number;
+  frags: Uint8Array = new Uint8Array(0);
+  generation = 1;
+  /** What an skb knows beyond its bytes; undefined for XDP and for contexts that are no packet buffers. */
+  skb: SkbState | undefined;
+
+  constructor(memory: Memory, start: number, limit: number, contextAddress: number, fields: PacketFields) {
+    this.memory = memory;
+    this.start = start;
+    this.limit = limit;
+    this.contextAddress = contextAddress;
+    this.fields = fields;
+    this.dataMeta = start;
+    this.data = start;
+    this.dataEnd = start;
+  }
+
+  /** Bytes of the packet, fragments included, metadata not. */
+  get length(): number {
+    return this.dataEnd - this.data + this.frags.length;
+  }
+
+  /** Bytes of the linear part. */
+  get linear(): number {
+    return this.dataEnd - this.data;
+  }
+
+  /** Ends the validity of packet pointers and writes the present addresses into the context. */
+  moved(): void {
+    this.generation++;
+    this.sync();
+  }
+
+  /** Writes addresses and length into the context. */
+  sync(): void {
+    const { view } = this.memory;
+    const { data, dataEnd, dataMeta, length } = this.fields;
+    if (data >= 0) view.setUint32(this.contextAddress + data, this.data, true);
+    if (dataEnd >= 0) view.setUint32(this.contextAddress + dataEnd, this.dataEnd, true);
+    if (dataMeta >= 0) view.setUint32(this.contextAddress + dataMeta, this.dataMeta, true);
+    if (length >= 0) view.setUint32(this.contextAddress + length, this.length, true);
+  }
+
+  /** Copies `size` bytes at `offset` (may be negative: head room) to `to`; false when the packet is shorter. */
+  copyOut(offset: number, to: number, size: number): boolean {
+    if (this.data + offset < this.start || offset + size > this.length) return false;
+    const { u8 } = this.memory;
+    const inLinear = Math.max(0, Math.min(size, this.linear - offset));
+    u8.copyWithin(to, this.data + offset, this.data + offset + inLinear);
+    if (inLinear < size) {
+      const at = offset + inLinear - this.linear;
+      u8.set(this.frags.subarray(at, at + size - inLinear), to + inLinear);
+    }
+    return true;
+  }
+
+  /** Copies `size` bytes from `from` into the packet at `offset` ≥ 0; false when the packet is shorter. */
+  copyIn(offset: number, from: number, size: number): boolean {
+    if (offset + size > this.length) return false;
+    const { u8 } = this.memory;
+    const inLinear = Math.max(0, Math.min(size, this.linear - offset));
+    u8.copyWithin(this.data + offset, from, from + inLinear);
+    if (inLinear < size)
+      this.frags.set(u8.subarray(from + inLinear, from + size), offset + inLinear - this.linear);
+    return true;
+  }
+
+  /** A copy of the packet's bytes from `from` (an address at or before the data) on. */
+  bytes(from: number = this.data): Uint8Array {
+    const linear = this.dataEnd - from;
+    const out = new Uint8Array(linear + this.frags.length);
+    out.set(this.memory.u8.subarray(from, this.dataEnd));
+    out.set(this.frags, linear);
+    return out;
+  }
+}
+
+/** Linux: CHECKSUM_NONE and CHECKSUM_UNNECESSARY, include/linux/skbuff.h (a run never has the other two). */
+export const CHECKSUM_NONE = 0;
+export const CHECKSUM_UNNECESSARY = 1;
+
+/**
+ * `struct sk_buff` beside its bytes and beside the fields that programs read in `__sk_buff` (those live in the context
+ * and only there). Headers are addresses in the packet's buffer.
+ */
+export interface SkbState {
+  macHeader: number;
+  networkHeader: number;
+  /** 0: not set. */
+  transportHeader: number;
+  ipSummed: number;
+  csumLevel: number;
+  /** The hash in the context is valid (was computed or set). */
+  hashKnown: boolean;
+  encapsulation: boolean;
+  /** From `bpf_skb_set_tunnel_key`. */
+  tunnel: TunnelInfo | undefined;
+  /** `skb->sk`; `bpf_sk_assign` replaces it. */
+  socket: Socket | undefined;
+}
+
+/** `struct ip_tunnel_info` as far as programs can set and read it. */
+export interface TunnelInfo {
+  readonly ipv6: boolean;
+  /** `struct bpf_tunnel_key` as given, 44 bytes. */
+  readonly key: Uint8Array;
+  readonly flags: number;
+  options: Uint8Array;
 }
