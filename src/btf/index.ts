@@ -1,4 +1,5 @@
 export * from "./parse.ts";
 export * from "./parse-ext.ts";
+export * from "./query.ts";
 export * from "./strings.ts";
 export * from "./types.ts";

@@ -1,2 +1,3 @@
+export * from "./core/index.ts";
 export * from "./kernel.ts";
 export * from "./spec.ts";
