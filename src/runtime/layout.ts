@@ -157,3 +157,7 @@ export const ERR_CALL_TARGET = 16;
 export const ERR_LD_ABS = 17;
 export const ERR_KEY_VALUE = 18;
 export const ERR_NOT_MAP = 19;
+/** Atomics on context or packet. */
+export const ERR_ATOMIC_REGION = 20;
+/** Answer of a map fast path that leaves the call to the host. */
+export const NOT_NATIVE = 0xffff;

@@ -1,35 +1,91 @@
-import type { Memory } from "./memory.ts";
+import { BpfError } from "../base/index.ts";
+import { KERNEL_WASM_BASE64 } from "./generated/kernel-wasm.ts";
+import { Memory } from "./memory.ts";
 
-/**
- * What the wasm built from `assembly/` exports, by hand: the interpreter's part here, the maps' part in
- * `maps/exports.ts` (merged by intersection in {@link KernelModule}). Addresses are u32, statuses of `layout.ts`.
- */
+/** What the interpreter's part of `assembly/` exports. Addresses are u32, statuses those of `layout.ts`. */
 export interface InterpreterExports {
   /** `size` zeroed bytes, 16-aligned; 0 when the memory limit is reached. */
   alloc(size: number): number;
   free(address: number): void;
+  setMemoryLimit(pages: number): void;
+  allocatedBytes(): number;
   machineNew(): number;
   machineFree(machine: number): void;
-  /** Clears registers, stack shadow, references; sets r10. */
+  /** Clears registers, stack and counters; sets r10, and r1 to the context. Code and context must be set before. */
   machineReset(machine: number): void;
-  /** Runs from `slot` of the machine's code block until the frame it starts in exits; STATUS_EXIT or ERR_*. */
-  execute(machine: number, slot: number): number;
+  /** Runs from `slot` of the machine's code block until frame `exitDepth` exits; STATUS_EXIT or ERR_*. */
+  execute(machine: number, slot: number, exitDepth: number): number;
+  /** Opens a frame for a callback: its depth, or 0 when there are too many. */
+  pushFrame(machine: number): number;
+  popFrame(machine: number): void;
+  /** 0, or why register `reg` may not be used for `size` bytes: mode 0 read, 1 write, 2 fill. */
+  checkMemory(machine: number, reg: number, size: number, mode: number): number;
 }
 
-/** The wasm instance and its memory. Map exports: cast `exports` to what `assembly/maps/exports.ts` declares. */
+/** The wasm instance and its memory; the maps' exports are described in `maps/`. */
 export interface KernelModule {
   readonly memory: Memory;
   readonly exports: InterpreterExports & Readonly<Record<string, (...args: number[]) => number>>;
 }
 
-/** What the wasm calls back: filled in by the interpreter, one set for each kernel. */
+/** What the wasm calls back; a BpfError thrown by any of them ends the run. */
 export interface KernelImports {
-  /** Helper `id` called at `slot`: arguments in the machine's registers; sets r0. Throws to stop the run. */
+  /** Helper `id` is called at `slot`: arguments are in the machine's registers; r0 is to be set. */
   callHelper(machine: number, id: number, slot: number): void;
   /** Kfunc number `index` of the running program. */
   callKfunc(machine: number, index: number, slot: number): void;
-  /** `bpf_tail_call`: address of the code block to go on with, or 0 to fall through. */
-  tailCall(machine: number, map: number, index: number): number;
-  /** LD_ABS/LD_IND: `size` bytes of the packet at `offset` into r0; 0 when outside (the program exits with 0). */
+  /** LD_ABS/LD_IND: puts `size` bytes of the packet at `offset` into r0; 0 when outside (the program exits with 0). */
   loadPacket(machine: number, offset: number, size: number): number;
+}
+
+const INITIAL_PAGES = 64;
+const MAXIMUM_PAGES = 65536;
+
+/** Imports for a module that only serves maps: a program cannot run in it. */
+export const NO_PROGRAMS: KernelImports = {
+  callHelper: () => refuse(),
+  callKfunc: () => refuse(),
+  loadPacket: () => refuse(),
+};
+
+function refuse(): never {
+  throw new BpfError("runtime/no-engine", "this wasm module was opened without an interpreter");
+}
+
+/**
+ * Instantiates the embedded wasm over a new memory; works in Node, browsers and workers.
+ * @param memoryLimit bytes the linear memory may grow to; default 2 GiB.
+ */
+export async function openKernelModule(
+  imports: KernelImports = NO_PROGRAMS,
+  memoryLimit?: number,
+): Promise<KernelModule> {
+  const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES });
+  const module = await WebAssembly.compile(fromBase64(KERNEL_WASM_BASE64));
+  const instance = await WebAssembly.instantiate(module, {
+    env: { memory },
+    kernel: {
+      callHelper: (machine: number, id: number, slot: number) =>
+        imports.callHelper(machine >>> 0, id >>> 0, slot >>> 0),
+      callKfunc: (machine: number, index: number, slot: number) =>
+        imports.callKfunc(machine >>> 0, index >>> 0, slot >>> 0),
+      loadPacket: (machine: number, offset: number, size: number) =>
+        imports.loadPacket(machine >>> 0, offset | 0, size),
+    },
+  });
+  const exports: Record<string, (...args: number[]) => number> = {};
+  for (const [name, value] of Object.entries(instance.exports)) {
+    // Every exported function takes and gives wasm i32 (or f64): numbers.
+    if (typeof value === "function") exports[name] = value as (...args: number[]) => number;
+  }
+  if (memoryLimit !== undefined)
+    exports.setMemoryLimit(Math.max(INITIAL_PAGES, Math.floor(memoryLimit / 65536)));
+  return { memory: new Memory(memory), exports: exports as unknown as KernelModule["exports"] };
+}
+
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
 }

@@ -1,0 +1,3 @@
+// The one wasm module of the embedded kernel: map storage and the checked interpreter over the same memory.
+export { alloc, allocatedBytes, allocPages, free, freePages, setMemoryLimit } from "./alloc";
+export * from "./interpreter";
