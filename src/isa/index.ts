@@ -1,4 +1,5 @@
 export * from "./alu.ts";
+export * from "./assemble.ts";
 export * from "./atomic.ts";
 export * from "./classify.ts";
 export * from "./decode.ts";
