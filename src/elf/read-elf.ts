@@ -186,9 +186,13 @@ function sectionTable(file: Reader): { rows: RawHeader[]; names: number } {
     });
   }
   if (entrySize !== SECTION_HEADER_SIZE) {
-    throw new BpfError("elf/bad-header", `section headers of ${entrySize} bytes; expected ${SECTION_HEADER_SIZE}`, {
-      offset: 58,
-    });
+    throw new BpfError(
+      "elf/bad-header",
+      `section headers of ${entrySize} bytes; expected ${SECTION_HEADER_SIZE}`,
+      {
+        offset: 58,
+      },
+    );
   }
   if (start + SECTION_HEADER_SIZE > file.length) {
     throw truncated("the section header table", start, SECTION_HEADER_SIZE, file.length);
@@ -232,7 +236,9 @@ function namedSections(file: Reader, table: { rows: RawHeader[]; names: number }
   });
   const nameRow = table.rows[table.names];
   if (nameRow === undefined || nameRow.type !== SHT.STRTAB) {
-    throw new BpfError("elf/bad-string-table", `section ${table.names} holds no section names`, { offset: 62 });
+    throw new BpfError("elf/bad-string-table", `section ${table.names} holds no section names`, {
+      offset: 62,
+    });
   }
   const nameAt = stringTable(bodies[table.names], nameRow.offset);
   return table.rows.map((row, index) => ({

@@ -1,3 +1,6 @@
 export * from "./core/index.ts";
 export * from "./kernel.ts";
+export { kernelMapName } from "./map-types.ts";
+export { type ReadObjectOptions, readObject } from "./read-object.ts";
+export * from "./section-names.ts";
 export * from "./spec.ts";

@@ -22,7 +22,8 @@ export interface ProgramSpec {
   readonly name: string;
   /** The SEC() string, such as `"xdp.frags/devmap"`; `""` for a program that came from no object. */
   readonly section: string;
-  readonly type: ProgramTypeName;
+  /** Undefined: the section name says nothing (libbpf's BPF_PROG_TYPE_UNSPEC); the user has to name the type. */
+  readonly type: ProgramTypeName | undefined;
   readonly attachType: AttachTypeName | undefined;
   /** What follows the `/` of the section name: function, tracepoint, hook. */
   readonly attachTo: string | undefined;
@@ -114,7 +115,7 @@ export interface MapSpec {
   readonly inner: MapSpec | undefined;
   /** Declared initial slots: `key` is the array index, `value` the name of a map or program. */
   readonly values: readonly { readonly key: number; readonly map?: string; readonly program?: string }[];
-  /** Globals: the section's bytes; undefined for declared maps. */
+  /** Globals: the section's bytes (for an arena: of `.addr_space.1`, its first bytes); undefined for other declared maps. */
   readonly data: Uint8Array | undefined;
   /** Section of a globals map (`".rodata.str1.1"`), or `".maps"` / `"maps"`. */
   readonly section: string;
@@ -137,6 +138,8 @@ export interface StructOpsSpec {
   readonly name: string;
   readonly structName: string;
   readonly link: boolean;
+  /** False for `?.struct_ops`: not created unless asked for. */
+  readonly autoload: boolean;
   readonly type: number;
   readonly data: Uint8Array;
   readonly funcs: readonly { readonly member: string; readonly offset: number; readonly program: string }[];
