@@ -8,3 +8,4 @@ export * from "./insn-table.ts";
 export * from "./jmp.ts";
 export * from "./mem.ts";
 export * from "./opcode.ts";
+export * from "./structure.ts";
