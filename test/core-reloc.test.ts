@@ -73,8 +73,9 @@ describe.skipIf(missing !== undefined)(
         expect(failed).toContain(`failed to relocate: ${result.error?.errno === "E2BIG" ? -7 : -22}`);
       } else {
         expect(result.error).toBeUndefined();
+        // Accepted programs may hold poison too, where the verifier sees that it is never reached.
         const poisoned = result.relos.some((relo) => relo.to === undefined);
-        expect(poisoned).toBe(row.norm === "CO-RE target absent from this kernel");
+        if (row.norm === "CO-RE target absent from this kernel") expect(poisoned).toBe(true);
       }
     });
   },

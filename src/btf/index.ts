@@ -1,3 +1,4 @@
+export * from "./codec.ts";
 export * from "./parse.ts";
 export * from "./parse-ext.ts";
 export * from "./query.ts";
