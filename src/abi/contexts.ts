@@ -1,7 +1,7 @@
 import type { AttachTypeName } from "./attach-types.ts";
 import { type ContextStruct, type ContextStructName, contextStruct } from "./context-structs.ts";
 import { ACCESS_SETS, CONTEXT_ROWS } from "./generated/ctx-access.ts";
-import type { ProgramTypeName } from "./program-types.ts";
+import { type ProgramTypeName, programTypeRow } from "./program-types.ts";
 
 /** Accesses of `size` bytes at `first`, `first + step`, … `last`: `[size, first, last, step]`. */
 export type AccessRange = readonly [size: number, first: number, last: number, step: number];
@@ -38,42 +38,6 @@ export interface Context {
   mayWrite(offset: number, size: number): boolean;
 }
 
-/** The context structure of each program type; undefined where the arguments depend on what it is attached to. */
-const STRUCT_OF: Record<ProgramTypeName, ContextStructName | undefined> = {
-  BPF_PROG_TYPE_SOCKET_FILTER: "__sk_buff",
-  BPF_PROG_TYPE_KPROBE: "pt_regs",
-  BPF_PROG_TYPE_SCHED_CLS: "__sk_buff",
-  BPF_PROG_TYPE_SCHED_ACT: "__sk_buff",
-  BPF_PROG_TYPE_TRACEPOINT: "tracepoint_record",
-  BPF_PROG_TYPE_XDP: "xdp_md",
-  BPF_PROG_TYPE_PERF_EVENT: "bpf_perf_event_data",
-  BPF_PROG_TYPE_CGROUP_SKB: "__sk_buff",
-  BPF_PROG_TYPE_CGROUP_SOCK: "bpf_sock",
-  BPF_PROG_TYPE_LWT_IN: "__sk_buff",
-  BPF_PROG_TYPE_LWT_OUT: "__sk_buff",
-  BPF_PROG_TYPE_LWT_XMIT: "__sk_buff",
-  BPF_PROG_TYPE_SOCK_OPS: "bpf_sock_ops",
-  BPF_PROG_TYPE_SK_SKB: "__sk_buff",
-  BPF_PROG_TYPE_CGROUP_DEVICE: "bpf_cgroup_dev_ctx",
-  BPF_PROG_TYPE_SK_MSG: "sk_msg_md",
-  BPF_PROG_TYPE_RAW_TRACEPOINT: "bpf_raw_tracepoint_args",
-  BPF_PROG_TYPE_CGROUP_SOCK_ADDR: "bpf_sock_addr",
-  BPF_PROG_TYPE_LWT_SEG6LOCAL: "__sk_buff",
-  BPF_PROG_TYPE_LIRC_MODE2: "lirc_mode2_sample",
-  BPF_PROG_TYPE_SK_REUSEPORT: "sk_reuseport_md",
-  BPF_PROG_TYPE_FLOW_DISSECTOR: "__sk_buff",
-  BPF_PROG_TYPE_CGROUP_SYSCTL: "bpf_sysctl",
-  BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE: "raw_tracepoint_writable_args",
-  BPF_PROG_TYPE_CGROUP_SOCKOPT: "bpf_sockopt",
-  BPF_PROG_TYPE_TRACING: undefined,
-  BPF_PROG_TYPE_STRUCT_OPS: undefined,
-  BPF_PROG_TYPE_EXT: undefined,
-  BPF_PROG_TYPE_LSM: undefined,
-  BPF_PROG_TYPE_SK_LOOKUP: "bpf_sk_lookup",
-  BPF_PROG_TYPE_SYSCALL: "syscall_args",
-  BPF_PROG_TYPE_NETFILTER: "bpf_nf_ctx",
-};
-
 /** Types without a structure see up to 12 arguments of 8 bytes (MAX_BPF_FUNC_ARGS) and a return value. */
 const ARGUMENT_BYTES = 13 * 8;
 const ARGUMENTS: AccessSet = { read: [[8, 0, ARGUMENT_BYTES - 8, 8]], write: [] };
@@ -86,7 +50,7 @@ const LIRC_SAMPLE: AccessSet = { read: [[4, 0, 0, 4]], write: [] };
 export function contextOf(type: ProgramTypeName, attach?: AttachTypeName): Context {
   const rows = CONTEXT_ROWS.filter((row) => row.type === type);
   const row = rows.find((candidate) => candidate.attach === attach) ?? rows[0];
-  const name = STRUCT_OF[type];
+  const name = programTypeRow(type).context;
   const struct = name === undefined ? { size: ARGUMENT_BYTES, fields: [] } : contextStruct(name);
   const unprobed = type === "BPF_PROG_TYPE_LIRC_MODE2" ? LIRC_SAMPLE : ARGUMENTS;
   const access = row === undefined ? unprobed : ACCESS_SETS[row.access];
