@@ -85,6 +85,16 @@ export interface RunOutcome {
   readonly redirect?: RedirectTarget;
   /** Copies sent by `bpf_clone_redirect`. */
   readonly clones: readonly { readonly data: Uint8Array; readonly target: RedirectTarget }[];
+  /** Signals sent with `bpf_send_signal*`, oldest first. */
+  readonly signals?: readonly SentSignal[];
+}
+
+/** A signal that a program asked for; nobody receives it. */
+export interface SentSignal {
+  readonly signal: number;
+  readonly to: "process" | "thread";
+  /** Thread id; the process id when `to` is `"process"`. */
+  readonly pid: number;
 }
 
 export interface RedirectTarget {

@@ -1,4 +1,5 @@
 import type { HelperName, ProgramTypeName } from "../abi/index.ts";
+import type { HelperState } from "./helpers/state.ts";
 import type { Host } from "./host.ts";
 import type { EmbeddedMap } from "./maps/map.ts";
 import type { Memory } from "./memory.ts";
@@ -39,10 +40,43 @@ export interface HelperCall {
   acquire(what: string): number;
   /** Ends the reference that argument n carries; every copy of the pointer becomes unusable. */
   release(n: number): void;
+  /** Ends a reference by its id: for objects that hold one without a register (dynptrs, iterators). */
+  releaseReference(id: number): void;
+  /** Provenance of argument n (`layout.ts`): what kind of pointer, [base, end) it may reach, aux. */
+  provenance(n: number): Provenance;
+  /** Memory of the kernel's own, for objects that programs create. */
+  readonly heap: Heap;
+  /** What helpers keep from one call to the next: one object for each kernel. */
+  readonly state: HelperState;
   /** Calls the BPF function whose pointer (PTR_TO_FUNC) is argument n; r1.. as given; returns r0. */
   callback(n: number, args: readonly CallbackArg[]): bigint;
+  /** The BPF function of argument n, to be called once this run is over: timers, work queues. */
+  deferred(n: number): DeferredCallback;
+  /**
+   * Checks that argument n points at `size` bytes the program may read (or write; then they count as initialised).
+   * The engine has done so for helpers whose prototype says it; kfuncs and sizes worked out later ask here.
+   * @throws BpfError `runtime/…` at the calling instruction.
+   */
+  checkMemory(n: number, size: number, access: "read" | "write"): void;
   /** Ends the run with a typed error at the calling instruction. */
   fail(code: `runtime/${string}`, message: string, hint?: string): never;
+}
+
+/** What the engine knows of a register beside its value. */
+export interface Provenance {
+  /** Low byte: kind; above: flags. */
+  readonly kind: number;
+  readonly base: number;
+  /** Exclusive. */
+  readonly end: number;
+  readonly aux: number;
+}
+
+/** The allocator of the linear memory. Addresses are multiples of 16. */
+export interface Heap {
+  /** Zeroed bytes; 0 when there is no room. May grow the memory: views taken before are stale. */
+  alloc(size: number): number;
+  free(address: number): void;
 }
 
 /** A callback's argument: a number (scalar) or a pointer with its provenance. */
@@ -56,6 +90,9 @@ export type CallbackArg =
       readonly size: number;
       readonly aux?: number;
     };
+
+/** Runs a BPF function as a run of its own on the CPU given; returns r0. */
+export type DeferredCallback = (cpu: number, args: readonly CallbackArg[]) => bigint;
 
 /**
  * What a helper does. The return value goes to r0: a number is sign-extended to 64 bits (so `-ENOENT` is `-2`),

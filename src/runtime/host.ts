@@ -1,3 +1,5 @@
+import type { Network } from "./network.ts";
+
 /** All a running program may ask of the world. Node, the browser and each test supply their own. */
 export interface Host {
   /** CLOCK_MONOTONIC, nanoseconds. */
@@ -11,6 +13,8 @@ export interface Host {
   traceLine(text: string): void;
   /** The task that a tracing program would see as `current`. */
   readonly task: HostTask;
+  /** Interfaces, sockets and routes around a run; default: an empty network namespace. */
+  readonly network?: Network;
 }
 
 export interface HostTask {
@@ -21,4 +25,9 @@ export interface HostTask {
   /** At most 15 bytes. */
   readonly comm: string;
   readonly cgroupId: bigint;
+  /**
+   * Return addresses of the task's stack, innermost first, for `bpf_get_stack*`. Where it is missing or gives
+   * undefined those helpers answer `-EFAULT`, as Linux does when there is no stack to walk.
+   */
+  stack?(of: "kernel" | "user"): readonly bigint[] | undefined;
 }
