@@ -6,4 +6,4 @@ rmSync("dist", { recursive: true, force: true });
 execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
   stdio: "inherit",
 });
-if (existsSync("dist/cli/main.js")) chmodSync("dist/cli/main.js", 0o755);
+if (existsSync("dist/cli/bin.js")) chmodSync("dist/cli/bin.js", 0o755);

@@ -1,0 +1,10 @@
+import type { Command } from "../command.ts";
+import { asm } from "./asm.ts";
+import { btf } from "./btf.ts";
+import { disasm } from "./disasm.ts";
+import { exec } from "./exec.ts";
+import { inspect } from "./inspect.ts";
+import { run } from "./run.ts";
+
+/** Every command, in the order of the help text. `completion` comes from the completion library. */
+export const COMMANDS: readonly Command[] = [run, inspect, disasm, asm, exec, btf];

@@ -1,0 +1,330 @@
+import { fromHex, toHex } from "../../base/index.ts";
+import { BtfIndex, codecFor } from "../../btf/index.ts";
+import { type CaptureWriter, pcapngWriter, pcapWriter } from "../../capture/index.ts";
+import {
+  type BpfMap,
+  type Collection,
+  type CollectionSpec,
+  type EventMap,
+  readObject,
+} from "../../object/index.ts";
+import { openEmbeddedKernel } from "../../runtime/index.ts";
+import { readBtfFile } from "../btf-file.ts";
+import {
+  type Command,
+  type OptionValues,
+  positiveNumber,
+  readOptions,
+  UsageError,
+  wholeNumber,
+} from "../command.ts";
+import { formatError } from "../format/error.ts";
+import { toJson } from "../format/json.ts";
+import type { Io, OutputFile } from "../io.ts";
+import { nodeHost } from "../node-host.ts";
+import { contextBuilder } from "../run/context.ts";
+import {
+  type ExecuteOptions,
+  execute,
+  type Totals,
+  WRITE_CHOICES,
+  type WriteChoice,
+} from "../run/execute.ts";
+import { parseAssignment } from "../run/globals.ts";
+import { capturePackets, hexPackets, type InputNotes, type PacketRange, parseRange } from "../run/input.ts";
+import { fillMap, type ReadableEntry, readEntries } from "../run/map-values.ts";
+import { chooseProgram, parseProgramType, shortType } from "../run/program-choice.ts";
+import { formatReport, type RunReport } from "../run/report.ts";
+
+const DEFAULT_LIMIT = 20;
+const ALL_PACKETS: PacketRange = { first: 1, last: Number.POSITIVE_INFINITY };
+
+export const run: Command = {
+  name: "run",
+  summary: "Run a program of an object file over packets and show what it does",
+  arguments: [{ name: "object", summary: "BPF object file (clang -target bpf)" }],
+  options: [
+    {
+      flags: "-p, --pcap <file>",
+      summary: "packets: pcap or pcapng, gzipped or not; - reads standard input",
+    },
+    {
+      flags: "-x, --hex <bytes>",
+      summary: "a packet in hex, from the Ethernet header",
+      repeatable: true,
+      parse: parsePacket,
+    },
+    { flags: "--prog <name>", summary: "program to run, if the object has several" },
+    {
+      flags: "--type <type>",
+      summary: "program type, where the section name does not tell: xdp, sched_cls …",
+    },
+    {
+      flags: "--set <global=value>",
+      summary: "value of a global variable or of a kconfig option",
+      repeatable: true,
+    },
+    {
+      flags: "--map <name=file>",
+      summary: 'fill a map first from JSON: [{"key": …, "value": …}, …]',
+      repeatable: true,
+    },
+    {
+      flags: "--filter <range>",
+      summary: "only these packets: N, N..M, N.. or ..M, from 1",
+      parse: parseRange,
+    },
+    { flags: "--repeat <n>", summary: "run each packet n times", parse: positiveNumber, default: 1 },
+    {
+      flags: "--cpus <n>",
+      summary: "CPUs of the kernel, which per-CPU maps have",
+      parse: positiveNumber,
+      default: 1,
+    },
+    { flags: "--cpu <n>", summary: "CPU the program runs on", parse: wholeNumber, default: 0 },
+    { flags: "--ifindex <n>", summary: "interface the packets come in on", parse: positiveNumber },
+    {
+      flags: "--ctx <hex>",
+      summary: "context bytes, for programs without packets (tracepoint, syscall …)",
+      parse: fromHex,
+    },
+    {
+      flags: "-w, --write <file>",
+      summary: "write packets to a capture: pcapng, or pcap if the name ends so",
+    },
+    { flags: "--write-only <which>", summary: "packets to write", choices: WRITE_CHOICES, default: "passed" },
+    {
+      flags: "--event <map=type>",
+      summary: "decode the records of a map as this type of the object",
+      repeatable: true,
+    },
+    {
+      flags: "--btf <file>",
+      summary: "kernel types for CO-RE: a BTF file or an object; default: the object's own",
+    },
+    {
+      flags: "--engine <engine>",
+      summary: "how the program is executed",
+      choices: ["interpreter"],
+      default: "interpreter",
+    },
+    { flags: "--max-insns <n>", summary: "stop a run after this many instructions", parse: positiveNumber },
+    {
+      flags: "--uninit-stack",
+      summary: "let programs read stack bytes they never wrote, as Linux ≥ 6.4 does for root",
+    },
+    { flags: "--each", summary: "with --json: return value and packet of each run" },
+    {
+      flags: "--limit <n>",
+      summary: "rows shown of each map and event list",
+      parse: positiveNumber,
+      default: DEFAULT_LIMIT,
+    },
+    { flags: "--all", summary: "also show empty maps and entries that are all zero" },
+    { flags: "--json", summary: "print one JSON value" },
+  ],
+  examples: [
+    "skep run guard.bpf.o --pcap traffic.pcapng",
+    "skep run guard.bpf.o --pcap traffic.pcapng --set blocked_port=53 --write passed.pcapng",
+    "tcpdump -c 1000 -w - | skep run guard.bpf.o --pcap - --json",
+  ],
+
+  async run(io, [path], values) {
+    const options = readOptions(values);
+    const json = options.flag("json");
+    const trace: string[] = [];
+    const spec = withType(readObject(await io.readFile(path)), options.text("prog"), options.text("type"));
+    const program = chooseProgram(spec, path, options.text("prog"));
+    const btfPath = options.text("btf");
+    const numCpus = options.number("cpus") ?? 1;
+    const kernel = await openEmbeddedKernel({
+      numCpus,
+      uninitStack: options.flag("uninitStack") ? "zero" : "error",
+      host: nodeHost((line) => trace.push(line)),
+    });
+    const collection = await kernel.load(spec, {
+      programs: [program.name],
+      targetBtf: btfPath === undefined ? undefined : await readBtfFile(io, btfPath),
+      globals: Object.fromEntries(options.list("set").map(parseAssignment)),
+    });
+    try {
+      await fillMaps(io, collection, options.list("map"), numCpus);
+      const loaded = collection.programs.get(program.name);
+      if (loaded === undefined) throw new UsageError(`'${program.name}' was not loaded`);
+      const notes: InputNotes = { skipped: new Map() };
+      const output = await openCapture(io, options.text("write"), values);
+      const totals = await execute(loaded, packetsOf(io, values, notes), {
+        repeat: options.number("repeat") ?? 1,
+        each: options.flag("each"),
+        cpu: options.number("cpu") ?? 0,
+        maxInsns: options.number("maxInsns"),
+        contextFor: contextBuilder(loaded, values.ctx as Uint8Array | undefined, options.number("ifindex")),
+        write: output?.write,
+      }).finally(() => output?.file.close());
+      const report = makeReport(
+        path,
+        collection,
+        loaded,
+        totals,
+        notes,
+        trace,
+        numCpus,
+        options.list("event"),
+      );
+      io.out(
+        json
+          ? toJson(report)
+          : formatReport(report, io, {
+              limit: options.number("limit") ?? DEFAULT_LIMIT,
+              all: options.flag("all"),
+            }),
+      );
+      if (notes.problem === undefined) return 0;
+      const damaged = notes.problem.code !== "capture/truncated";
+      io.err(formatError(notes.problem, io, damaged ? "error" : "warning"));
+      return damaged ? 1 : 0;
+    } finally {
+      collection[Symbol.dispose]();
+      kernel[Symbol.dispose]();
+    }
+  },
+};
+
+function parsePacket(text: string): Uint8Array {
+  const bytes = fromHex(text);
+  if (bytes.length === 0) throw new UsageError("the packet is empty");
+  return bytes;
+}
+
+/** The spec with the type of the chosen program replaced, as `--type` asks. */
+function withType(spec: CollectionSpec, prog: string | undefined, type: string | undefined): CollectionSpec {
+  if (type === undefined) return spec;
+  const name = parseProgramType(type);
+  const chosen = prog ?? spec.programs.find((program) => program.autoload)?.name;
+  return {
+    ...spec,
+    programs: spec.programs.map((program) =>
+      program.name === chosen ? { ...program, type: name } : program,
+    ),
+  };
+}
+
+/** The packets of the command line; one empty input for programs that are given a context alone. */
+function packetsOf(io: Io, values: OptionValues, notes: InputNotes) {
+  const options = readOptions(values);
+  const range = (values.filter as PacketRange | undefined) ?? ALL_PACKETS;
+  const pcap = options.text("pcap");
+  const hex = (values.hex as readonly Uint8Array[] | undefined) ?? [];
+  if (pcap !== undefined && hex.length > 0) throw new UsageError("--pcap and --hex exclude each other");
+  if (pcap !== undefined) return capturePackets(io, pcap, range, notes);
+  if (hex.length > 0) return hexPackets(hex, range);
+  if (values.ctx !== undefined) return hexPackets([new Uint8Array(0)], ALL_PACKETS);
+  throw new UsageError(
+    "no input: nothing to run the program on",
+    "--pcap FILE, --hex BYTES, or --ctx HEX for programs without packets",
+  );
+}
+
+async function fillMaps(
+  io: Io,
+  collection: Collection,
+  assignments: readonly string[],
+  numCpus: number,
+): Promise<void> {
+  for (const text of assignments) {
+    const [name, file] = splitAssignment(text, "--map name=file.json");
+    fillMap(mapNamed(collection, name), new TextDecoder().decode(await io.readFile(file)), file, numCpus);
+  }
+}
+
+function splitAssignment(text: string, usage: string): [string, string] {
+  const at = text.indexOf("=");
+  if (at <= 0 || at === text.length - 1) throw new UsageError(`'${text}' is no assignment`, `write ${usage}`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+function mapNamed(collection: Collection, name: string): BpfMap {
+  const map = collection.maps.get(name);
+  if (map === undefined) {
+    throw new UsageError(
+      `there is no map '${name}'`,
+      `the object has: ${[...collection.maps.keys()].join(", ") || "none"}`,
+    );
+  }
+  return map;
+}
+
+async function openCapture(
+  io: Io,
+  path: string | undefined,
+  values: OptionValues,
+): Promise<{ file: OutputFile; write: ExecuteOptions["write"] } | undefined> {
+  if (path === undefined) return undefined;
+  const writer: CaptureWriter = path.endsWith(".pcap") ? pcapWriter() : pcapngWriter("skep");
+  const file = await io.openOutput(path);
+  file.write(writer.header());
+  const choice = values.writeOnly as WriteChoice; // commander checks the choices
+  return { file, write: { choice, packet: (packet) => file.write(writer.packet(packet)) } };
+}
+
+function makeReport(
+  object: string,
+  collection: Collection,
+  program: { name: string; type: string },
+  totals: Totals,
+  notes: InputNotes,
+  trace: readonly string[],
+  numCpus: number,
+  eventTypes: readonly string[],
+): RunReport {
+  const maps: Record<string, ReadableEntry[]> = {};
+  const events: Record<string, unknown[]> = {};
+  let lost = 0;
+  const types = new Map(eventTypes.map((text) => splitAssignment(text, "--event map=type")));
+  for (const name of types.keys()) mapNamed(collection, name);
+  for (const [name, map] of collection.maps) {
+    if (isEventMap(map)) {
+      const decode = eventDecoder(collection.spec, types.get(name));
+      events[name] = map.drain().map((record) => decode(record.data));
+      lost += map.lost;
+    } else if (!map.spec.frozen) {
+      maps[name] = [...readEntries(map, numCpus)];
+    }
+  }
+  return {
+    object,
+    program: program.name,
+    type: shortType(program.type),
+    engine: "interpreter",
+    packets: totals.packets,
+    bytes: totals.bytes,
+    nsPerPacket: totals.packets === 0 ? 0 : totals.totalNs / totals.packets,
+    verdicts: totals.verdicts,
+    ...(Object.keys(totals.redirects).length > 0 && { redirects: totals.redirects }),
+    ...(notes.skipped.size > 0 && { skipped: Object.fromEntries(notes.skipped) }),
+    ...(totals.runs.length > 0 && { runs: totals.runs }),
+    maps,
+    trace,
+    events,
+    lost,
+  };
+}
+
+function isEventMap(map: BpfMap): map is EventMap {
+  return "drain" in map;
+}
+
+/** Records of a named struct are decoded, others shown as hex. A record may be longer than its type (padding). */
+function eventDecoder(spec: CollectionSpec, typeName: string | undefined): (data: Uint8Array) => unknown {
+  if (typeName === undefined) return (data) => toHex(data);
+  const btf = spec.btf;
+  const bare = typeName.replace(/^(struct|union|enum)\s+/, "");
+  const id = btf === undefined ? undefined : new BtfIndex(btf).find(bare);
+  if (btf === undefined || id === undefined)
+    throw new UsageError(
+      `the object has no type '${typeName}'`,
+      "skep btf dump OBJECT --format c lists its types",
+    );
+  const codec = codecFor(btf, id);
+  return (data) => (data.length < codec.size ? toHex(data) : codec.decode(data.subarray(0, codec.size)));
+}

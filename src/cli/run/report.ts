@@ -1,0 +1,163 @@
+import pc from "picocolors";
+import { toJson } from "../format/json.ts";
+import { formatCount, formatTable } from "../format/table.ts";
+import type { Io } from "../io.ts";
+import { isZero, type ReadableEntry } from "./map-values.ts";
+
+/** What `skep run` found out; `--json` prints it as it is. */
+export interface RunReport {
+  readonly object: string;
+  readonly program: string;
+  /** `xdp`, `sched_cls` … */
+  readonly type: string;
+  readonly engine: string;
+  readonly packets: number;
+  readonly bytes: number;
+  /** Mean time of one run in the program, without reading the capture. */
+  readonly nsPerPacket: number;
+  /** Runs by what they returned. */
+  readonly verdicts: Readonly<Record<string, number>>;
+  /** Packets sent elsewhere, by target. Only when there are any. */
+  readonly redirects?: Readonly<Record<string, number>>;
+  /** Packets that could not be run, by reason. Only when there are any. */
+  readonly skipped?: Readonly<Record<string, number>>;
+  /** With `--each`: every packet. */
+  readonly runs?: readonly { readonly retval: number; readonly packet: string }[];
+  readonly maps: Readonly<Record<string, readonly ReadableEntry[]>>;
+  /** Lines from bpf_printk. */
+  readonly trace: readonly string[];
+  /** Records from ring buffers and perf event arrays. */
+  readonly events: Readonly<Record<string, readonly unknown[]>>;
+  /** Records that did not fit into a buffer. */
+  readonly lost: number;
+}
+
+/** How much of it the text form shows. */
+export interface ReportOptions {
+  /** Rows of each map, events and trace lines; the rest is counted. */
+  readonly limit: number;
+  /** Also entries that are all zero, and empty maps. */
+  readonly all: boolean;
+}
+
+const BAR_WIDTH = 24;
+
+/** The report for people. */
+export function formatReport(report: RunReport, io: Pick<Io, "colors">, options: ReportOptions): string {
+  const colors = pc.createColors(io.colors);
+  const heading = (text: string) => `\n${colors.bold(text)}`;
+  const lines = [
+    `${colors.bold(report.program)} ${colors.dim(`(${report.type}, ${report.object})`)}: ` +
+      `${formatCount(report.packets)} packets, ${formatCount(report.bytes)} bytes, ` +
+      `${formatCount(Math.round(report.nsPerPacket))} ns per packet ${colors.dim(`(${report.engine})`)}`,
+  ];
+  lines.push(heading("Verdicts"), formatShares(report.verdicts, report.packets, io));
+  if (report.redirects !== undefined)
+    lines.push(heading("Redirected to"), formatShares(report.redirects, report.packets, io));
+  if (report.skipped !== undefined) {
+    lines.push(heading("Packets not run"));
+    for (const [reason, count] of Object.entries(report.skipped))
+      lines.push(`${formatCount(count)}  ${reason}`);
+  }
+  for (const [name, entries] of Object.entries(report.maps)) {
+    const shown = options.all ? entries : entries.filter((entry) => !isZero(entry.value));
+    if (shown.length === 0 && !options.all) continue;
+    const zeros = entries.length - shown.length;
+    const note = zeros === 0 ? "" : `, ${formatCount(zeros)} all zero`;
+    lines.push(heading(`Map ${name}`) + colors.dim(` (${formatCount(entries.length)} entries${note})`));
+    if (shown.length > 0) lines.push(formatEntries(shown.slice(0, options.limit), io));
+    lines.push(...more(shown.length, options.limit, colors.dim));
+  }
+  for (const [name, events] of Object.entries(report.events)) {
+    if (events.length === 0 && !options.all) continue;
+    lines.push(heading(`Events of ${name}`) + colors.dim(` (${formatCount(events.length)})`));
+    const shown = events.slice(0, options.limit);
+    if (shown.length > 0) lines.push(formatValues(shown, io));
+    lines.push(...more(events.length, options.limit, colors.dim));
+  }
+  if (report.lost > 0)
+    lines.push(colors.yellow(`${formatCount(report.lost)} events were lost: a buffer was full`));
+  if (report.trace.length > 0) {
+    lines.push(heading("Trace") + colors.dim(` (${formatCount(report.trace.length)} lines)`));
+    lines.push(
+      ...report.trace.slice(0, options.limit),
+      ...more(report.trace.length, options.limit, colors.dim),
+    );
+  }
+  return lines.join("\n");
+}
+
+function more(count: number, limit: number, dim: (text: string) => string): string[] {
+  return count > limit ? [dim(`… ${formatCount(count - limit)} more; --limit N shows more of them`)] : [];
+}
+
+function formatShares(
+  counts: Readonly<Record<string, number>>,
+  total: number,
+  io: Pick<Io, "colors">,
+): string {
+  const colors = pc.createColors(io.colors);
+  const rows = Object.entries(counts)
+    .sort(([, a], [, b]) => b - a)
+    .map(([name, count]) => {
+      const share = total === 0 ? 0 : count / total;
+      const bar = "█".repeat(Math.max(1, Math.round(share * BAR_WIDTH)));
+      return [name, formatCount(count), `${(100 * share).toFixed(1)}%`, colors.green(bar)];
+    });
+  return formatTable(
+    io,
+    [{ title: "" }, { title: "packets", align: "right" }, { title: "", align: "right" }, { title: "" }],
+    rows,
+  )
+    .split("\n")
+    .slice(1)
+    .join("\n");
+}
+
+function formatEntries(entries: readonly ReadableEntry[], io: Pick<Io, "colors">): string {
+  return formatCells(
+    entries.map((entry) => [...cells("key", entry.key), ...cells("value", entry.value)]),
+    io,
+  );
+}
+
+function formatValues(values: readonly unknown[], io: Pick<Io, "colors">): string {
+  return formatCells(
+    values.map((value) => cells("data", value)),
+    io,
+  );
+}
+
+type Cell = readonly [title: string, text: string, isNumber: boolean];
+
+/** A record becomes one column for each member, anything else a single one. */
+function cells(title: string, value: unknown): Cell[] {
+  if (
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !(value instanceof Uint8Array)
+  ) {
+    const members = Object.entries(value);
+    if (members.length > 0 && members.length <= 12) return members.map(([name, item]) => cell(name, item));
+  }
+  return [cell(title, value)];
+}
+
+function cell(title: string, value: unknown): Cell {
+  const isNumber = typeof value === "number" || typeof value === "bigint";
+  const text = isNumber ? formatCount(value) : typeof value === "string" ? value : toJson(value, 0);
+  return [title, text, isNumber];
+}
+
+function formatCells(rows: readonly (readonly Cell[])[], io: Pick<Io, "colors">): string {
+  const columns = rows[0].map(([title, , isNumber]) => ({
+    title,
+    align: isNumber ? ("right" as const) : ("left" as const),
+  }));
+  return formatTable(
+    io,
+    columns,
+    rows.map((row) => row.map(([, text]) => text)),
+  );
+}
