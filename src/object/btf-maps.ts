@@ -1,6 +1,5 @@
 import { BpfError } from "../base/index.ts";
-import type { Btf, BtfMember, BtfType } from "../btf/index.ts";
-import { resolvedType, sizeOfType } from "./btf-query.ts";
+import { type Btf, type BtfMember, type BtfType, resolveType, trySizeOf } from "../btf/index.ts";
 import { isMapInMap, mapTypeName } from "./map-types.ts";
 import type { RawSection } from "./raw-object.ts";
 import type { MapSpec } from "./spec.ts";
@@ -42,7 +41,7 @@ export function readBtfMaps(
     const { name } = variable;
     if (entry.offset + entry.size > section.size) throw bad(name, "lies outside the section");
     if (variable.linkage !== "global") throw bad(name, `unsupported map linkage ${variable.linkage}`);
-    const definition = resolvedType(btf, variable.type);
+    const definition = btf.types[resolveType(btf, variable.type)];
     if (definition.kind !== "struct") throw bad(name, `unexpected def kind ${definition.kind}`);
     if (definition.size > entry.size) throw bad(name, "invalid def size");
     const strict = !options.relaxedMaps;
@@ -159,9 +158,9 @@ function readValues(
   if (!programs && !isMapInMap(typeName)) throw bad(map, "should be map-in-map or prog-array");
   const array = btf.types[member.type];
   if (array.kind !== "array" || array.length !== 0) throw bad(map, "'values' is not a zero-sized array");
-  const pointer = resolvedType(btf, array.type);
+  const pointer = btf.types[resolveType(btf, array.type)];
   if (pointer.kind !== "ptr") throw bad(map, `'values' def is of unexpected kind ${pointer.kind}`);
-  const target = resolvedType(btf, pointer.type);
+  const target = btf.types[resolveType(btf, pointer.type)];
   if (programs) {
     if (target.kind !== "func_proto")
       throw bad(map, `prog-array value def is of unexpected kind ${target.kind}`);
@@ -206,7 +205,7 @@ function ringSize(bytes: number): number {
 
 /** `__uint(name, n)`: a pointer to an array of n elements. */
 function intOf(btf: Btf, map: string, member: BtfMember): number {
-  const pointer = resolvedType(btf, member.type);
+  const pointer = btf.types[resolveType(btf, member.type)];
   if (pointer.kind !== "ptr") throw bad(map, `attr '${member.name}': expected PTR, got ${pointer.kind}`);
   const array = btf.types[pointer.type];
   if (array.kind !== "array") throw bad(map, `attr '${member.name}': expected ARRAY, got ${array.kind}`);
@@ -215,7 +214,7 @@ function intOf(btf: Btf, map: string, member: BtfMember): number {
 
 /** `__ulong(name, n)`: an enum with one value n; or `__uint`. */
 function longOf(btf: Btf, map: string, member: BtfMember): bigint {
-  const type = resolvedType(btf, member.type);
+  const type = btf.types[resolveType(btf, member.type)];
   if (type.kind === "ptr") return BigInt(intOf(btf, map, member));
   if (type.kind !== "enum" && type.kind !== "enum64") {
     throw bad(map, `attr '${member.name}': expected ENUM or ENUM64, got ${type.kind}`);
@@ -228,8 +227,8 @@ function longOf(btf: Btf, map: string, member: BtfMember): bigint {
 function pointeeOf(btf: Btf, map: string, member: BtfMember): { id: number; size: number } {
   const pointer = btf.types[member.type];
   if (pointer.kind !== "ptr") throw bad(map, `${member.name} spec is not PTR: ${pointer.kind}`);
-  const size = sizeOfType(btf, pointer.type);
-  if (size === undefined || size >= 2 ** 32) throw bad(map, `can't determine ${member.name} size`);
+  const size = trySizeOf(btf, pointer.type);
+  if (size === undefined) throw bad(map, `can't determine ${member.name} size`);
   return { id: pointer.type, size };
 }
 

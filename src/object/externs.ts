@@ -1,7 +1,6 @@
 import { BpfError } from "../base/index.ts";
-import type { Btf, BtfType } from "../btf/index.ts";
+import { alignOf, type Btf, type BtfType, resolveType, trySizeOf } from "../btf/index.ts";
 import { type ElfSymbol, SHN, STB, STT } from "../elf/index.ts";
-import { alignOfType, resolvedType, sizeOfType, skipModifiers } from "./btf-query.ts";
 import type { RawObject } from "./raw-object.ts";
 import type { ExternSpec } from "./spec.ts";
 
@@ -49,8 +48,8 @@ export function collectExterns(object: RawObject, options: { readonly strict?: b
     if (section === ".kconfig") {
       if (type.kind !== "var") throw badKconfig(symbol.name, "is a function");
       const btf = object.btf!;
-      const size = sizeOfType(btf, type.type);
-      const align = alignOfType(btf, type.type);
+      const size = trySizeOf(btf, type.type);
+      const align = alignOf(btf, type.type);
       if (!size || !align || size > MAX_KCONFIG || kconfigKind(btf, type.type) === undefined) {
         throw badKconfig(symbol.name, "has a type that no kernel option fits");
       }
@@ -59,7 +58,7 @@ export function collectExterns(object: RawObject, options: { readonly strict?: b
     } else if (section === ".ksyms") {
       const isFunction = type.kind === "func";
       const target = isFunction ? id : type.kind === "var" ? type.type : 0;
-      const typed = isFunction || skipModifiers(object.btf!, target) !== 0;
+      const typed = isFunction || resolveType(object.btf!, target) !== 0;
       const spec: ExternSpec = {
         name: symbol.name,
         kind: isFunction ? "kfunc" : "ksym",
@@ -84,7 +83,7 @@ export type KconfigKind = "bool" | "tristate" | "char" | "int" | "text";
 
 /** Kind of a kconfig variable by its type: `find_kcfg_type` of libbpf. */
 export function kconfigKind(btf: Btf, id: number): KconfigKind | undefined {
-  const type = resolvedType(btf, id);
+  const type = btf.types[resolveType(btf, id)];
   switch (type.kind) {
     case "int":
       if (type.encoding.bool) return type.size === 1 ? "bool" : undefined;
@@ -105,7 +104,7 @@ export function kconfigKind(btf: Btf, id: number): KconfigKind | undefined {
 const MAX_KCONFIG = 1 << 20;
 
 function elementIsChar(btf: Btf, array: BtfType & { kind: "array" }): boolean {
-  const element = resolvedType(btf, array.type);
+  const element = btf.types[resolveType(btf, array.type)];
   return element.kind === "int" && !element.encoding.bool && element.size === 1;
 }
 

@@ -24,7 +24,7 @@ export type FunctionTable = ReadonlyMap<number, readonly ObjectFunction[]>;
 /**
  * The functions of an object. Static functions outside `.text`, which libbpf refuses, are subprograms here as in
  * cilium/ebpf; with `strict` they are refused. Sections of hand-written or pre-2018 code without function symbols
- * take their untyped global symbols as functions.
+ * take their untyped symbols as functions, but for the compiler's labels.
  * @throws BpfError `object/bad-function` for a function outside its section or of broken size,
  * `object/static-program` with `strict`.
  */
@@ -81,7 +81,9 @@ function untyped(
   options: { readonly strict?: boolean },
 ): ObjectFunction[] {
   const named = symbols
-    .filter((symbol) => symbol.binding !== STB.LOCAL && symbol.name !== "")
+    .filter(
+      (symbol) => symbol.name !== "" && (symbol.binding !== STB.LOCAL || !/^(\.L|LBB)/.test(symbol.name)),
+    )
     .sort((a, b) => a.value - b.value);
   return named.map((symbol, i) =>
     functionOf(section, symbol, (named[i + 1]?.value ?? section.size) - symbol.value, options),

@@ -1,6 +1,5 @@
 import { BpfError } from "../base/index.ts";
-import type { Btf } from "../btf/index.ts";
-import { resolvedType, skipModifiers } from "./btf-query.ts";
+import { type Btf, resolveType } from "../btf/index.ts";
 import { type FunctionTable, functionAt } from "./functions.ts";
 import type { RawObject, RawSection } from "./raw-object.ts";
 import type { StructOpsSpec } from "./spec.ts";
@@ -25,7 +24,7 @@ export function readStructOps(
     throw bad(section.name, "is not described in the BTF");
   return datasec.vars.map((entry) => {
     const variable = btf.types[entry.type];
-    const type = variable.kind === "var" ? skipModifiers(btf, variable.type) : 0;
+    const type = variable.kind === "var" ? resolveType(btf, variable.type) : 0;
     const struct = btf.types[type];
     if (struct.kind !== "struct" || struct.name === "")
       throw bad(variable.name, "is no variable of a named struct");
@@ -37,8 +36,8 @@ export function readStructOps(
       if (offset < 0 || offset >= struct.size) continue;
       const member = struct.members.find((candidate) => candidate.bitOffset === offset * 8);
       if (member === undefined) throw bad(variable.name, `has no member at offset ${offset}`);
-      const pointer = resolvedType(btf, member.type);
-      if (pointer.kind !== "ptr" || resolvedType(btf, pointer.type).kind !== "func_proto") {
+      const pointer = btf.types[resolveType(btf, member.type)];
+      if (pointer.kind !== "ptr" || btf.types[resolveType(btf, pointer.type)].kind !== "func_proto") {
         throw bad(variable.name, `cannot relocate non func ptr ${member.name}`);
       }
       const symbol = object.symbols[relocation.symbol];
