@@ -32,9 +32,17 @@ export class BtfStrings {
     const known = this.cache.get(offset);
     if (known !== undefined) return known;
     if (this.base !== undefined && offset < this.start) return this.base.get(offset);
-    const text = offset === 0 ? "" : this.read(offset - this.start, offset);
+    const text = this.read(offset - this.start, offset);
     this.cache.set(offset, text);
     return text;
+  }
+
+  /** Every string with its offset, those of the base first. */
+  *entries(): Generator<[offset: number, text: string]> {
+    if (this.base !== undefined) yield* this.base.entries();
+    for (let at = 0; at < this.bytes.length; at = this.bytes.indexOf(0, at) + 1) {
+      yield [this.start + at, this.get(this.start + at)];
+    }
   }
 
   private read(at: number, offset: number): string {
