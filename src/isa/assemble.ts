@@ -1,5 +1,5 @@
 /** Text to instructions: one parser for LLVM's BPF assembly, as clang emits it and as llvm-objdump prints it. */
-import type { Diagnostic } from "../base/index.ts";
+import { type Diagnostic, fromHex } from "../base/index.ts";
 import {
   ADDR_SPACE_CAST,
   ALU_NEG,
@@ -10,7 +10,7 @@ import {
   SWAP_WIDTHS,
 } from "./alu.ts";
 import { ATOMIC_OPS, type AtomicRow } from "./atomic.ts";
-import { type ByteOrder, encode, type Insn, tableOf } from "./decode.ts";
+import { type ByteOrder, decode, encode, type Insn, insnAt, tableOf } from "./decode.ts";
 import { JMP_OPS, type JmpRow } from "./jmp.ts";
 import { lex, type Token } from "./lex.ts";
 import { SIZES, type SizeRow } from "./mem.ts";
@@ -116,6 +116,9 @@ const OBJDUMP_HEADING = /^\s*[0-9a-f]{8,16} <([^>]+)>:\s*$/;
 const OBJDUMP_RAW =
   /^(\s*\d+:\s+)((?:[0-9a-f]{2} ){7}[0-9a-f]{2}(?: (?:[0-9a-f]{2} ){7}[0-9a-f]{2})?)(?=\s|$)/;
 
+/** What llvm-objdump cannot print stays what its raw bytes say. */
+const OBJDUMP_UNKNOWN = /^\s*\d+:\s+((?:[0-9a-f]{2} ){7}[0-9a-f]{2})\s+<unknown>\s*$/;
+
 /** Directives that say nothing about the bytes. */
 const SILENT_DIRECTIVES = new Set(
   ".text .globl .global .weak .local .hidden .protected .type .size .p2align .align .balign .file .ident .loc .addrsig .addrsig_sym .section .bss .data .end".split(
@@ -179,6 +182,11 @@ class Assembler {
     const heading = OBJDUMP_HEADING.exec(lineText);
     if (heading !== null) {
       this.labels.set(heading[1], this.insns.length);
+      return;
+    }
+    const unknown = OBJDUMP_UNKNOWN.exec(lineText);
+    if (unknown !== null) {
+      this.raw(fromHex(unknown[1]));
       return;
     }
     const code = withoutComment(lineText).replace(OBJDUMP_RAW, (_, address: string, raw: string) => {
@@ -289,6 +297,11 @@ class Assembler {
 
   private emit(opcode: number, dst: number, src: number, off: number, imm: number): void {
     this.insns.push({ opcode, dst, src, off, imm });
+  }
+
+  private raw(bytes: Uint8Array): void {
+    this.insns.push(insnAt(decode(bytes, this.options.byteOrder), 0));
+    this.lines.push(this.line);
   }
 
   private instruction(first: Token): void {
@@ -528,8 +541,13 @@ class Assembler {
     if (size.bits === Size.DW)
       throw new StatementError(type?.column ?? 1, "a packet load reads u8, u16 or u32");
     this.expect("[");
-    if (this.peekRegister()) this.emit(Class.LD | Mode.IND | size.bits, 0, this.register("r").number, 0, 0);
-    else this.emit(Class.LD | Mode.ABS | size.bits, 0, 0, 0, this.imm32());
+    if (this.peekRegister()) {
+      const index = this.register("r").number;
+      const added = this.is("]") ? 0 : this.imm32();
+      this.emit(Class.LD | Mode.IND | size.bits, 0, index, 0, added);
+    } else {
+      this.emit(Class.LD | Mode.ABS | size.bits, 0, 0, 0, this.imm32());
+    }
     this.expect("]");
   }
 
@@ -586,7 +604,10 @@ class Assembler {
   private widthFits(reg: Register, size: SizeRow): void {
     const want = size.bytes === 8 ? "r" : "w";
     if (reg.width !== want)
-      throw new StatementError(reg.column, `a ${size.type} goes with a ${want} register`);
+      throw new StatementError(
+        reg.column,
+        `a ${size.type} goes with ${want === "r" ? "an r" : "a w"} register`,
+      );
   }
 
   private same(dst: Register, operand: Register): void {
@@ -633,7 +654,7 @@ class Assembler {
     if (register === undefined)
       throw this.unexpected("expected a register", "registers are r0 to r10 and w0 to w10");
     if (width !== undefined && register.width !== width)
-      throw this.unexpected(`expected a ${width} register`);
+      throw this.unexpected(`expected ${width === "r" ? "an r" : "a w"} register`);
     this.next++;
     return register;
   }

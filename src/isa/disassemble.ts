@@ -54,7 +54,7 @@ export interface DisassembleOptions {
   readonly symbol?: (use: SymbolUse) => string | undefined;
   /**
    * `exact` (default): every text assembles back to the same bytes. It is llvm-objdump's text, plus a note after calls
-   * that are not helper calls (`call 0x5 <local>`) and a fourth operand where `ld_pseudo` has an offset.
+   * that are not helper calls (`call 0x5 <local>`), a fourth operand where `ld_pseudo` has an offset, and `skb[r1 + 0x4]`.
    * `llvm`: llvm-objdump's text only.
    */
   readonly style?: "exact" | "llvm";
@@ -155,9 +155,10 @@ function load(insns: InsnTable, slot: number, options: DisassembleOptions): stri
   if ((opcode & SIZE_MASK) === Size.DW || insns.dst[slot] !== 0 || insns.off[slot] !== 0) return undefined;
   const type = sizeRow(opcode).type;
   if (mode === Mode.ABS && src === 0) return `r0 = *(${type} *)skb[${hex(insns.imm[slot])}]`;
-  if (mode === Mode.IND && insns.imm[slot] === 0 && src <= MAX_REGISTER)
-    return `r0 = *(${type} *)skb[r${src}]`;
-  return undefined;
+  if (mode !== Mode.IND || src > MAX_REGISTER) return undefined;
+  const imm = insns.imm[slot];
+  const added = imm === 0 || options.style === "llvm" ? "" : ` ${imm < 0 ? "-" : "+"} ${hex(Math.abs(imm))}`;
+  return `r0 = *(${type} *)skb[r${src}${added}]`;
 }
 
 function loadWide(insns: InsnTable, slot: number, options: DisassembleOptions): string | undefined {
