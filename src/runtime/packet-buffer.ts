@@ -14,6 +14,11 @@ export const MAX_FRAGS = 17;
 /** Linux: ETH_HLEN. */
 export const ETH_HLEN = 14;
 
+/** Room added at both ends when a buffer is made anew, so that a row of small changes costs one copy. */
+const SPARE = 4096;
+/** No program needs a longer packet; one that grows further is out of memory. */
+const MAX_BUFFER = 1 << 20;
+
 /** Where a context keeps what a packet's movements change; byte offsets, -1: the context has no such field. */
 export interface PacketFields {
   readonly data: number;
@@ -31,9 +36,9 @@ export interface PacketFields {
 export class PacketBuffer {
   readonly memory: Memory;
   /** Start of the buffer (first byte of the head room). */
-  readonly start: number;
+  start: number;
   /** One past the last byte of tail room. */
-  readonly limit: number;
+  limit: number;
   readonly contextAddress: number;
   readonly fields: PacketFields;
   dataMeta: number;
@@ -45,8 +50,17 @@ export class PacketBuffer {
   generation = 1;
   /** What an skb knows beyond its bytes; undefined for XDP and for contexts that are no packet buffers. */
   skb: SkbState | undefined;
+  /** Makes a bigger buffer, where the type's packets can grow; undefined: they cannot. */
+  private readonly alloc: ((size: number) => number) | undefined;
 
-  constructor(memory: Memory, start: number, limit: number, contextAddress: number, fields: PacketFields) {
+  constructor(
+    memory: Memory,
+    start: number,
+    limit: number,
+    contextAddress: number,
+    fields: PacketFields,
+    alloc?: (size: number) => number,
+  ) {
     this.memory = memory;
     this.start = start;
     this.limit = limit;
@@ -55,6 +69,34 @@ export class PacketBuffer {
     this.dataMeta = start;
     this.data = start;
     this.dataEnd = start;
+    this.alloc = alloc;
+  }
+
+  /**
+   * Makes sure of `head` bytes before the data and `tail` bytes behind it, in a new buffer if need be (`pskb_expand_head`).
+   * False when there is no memory for it.
+   */
+  reserve(head: number, tail: number): boolean {
+    if (this.data - this.start >= head && this.limit - this.dataEnd >= tail) return true;
+    if (this.alloc === undefined) return false;
+    const newHead = Math.max(head, this.data - this.start) + SPARE;
+    const newTail = Math.max(tail, this.limit - this.dataEnd) + SPARE;
+    const size = newHead + this.linear + newTail;
+    const start = size <= MAX_BUFFER ? this.alloc(size) : 0;
+    if (start === 0) return false;
+    const by = start + newHead - this.data;
+    this.memory.u8.copyWithin(start + newHead, this.data, this.dataEnd);
+    this.start = start;
+    this.limit = start + size;
+    this.data += by;
+    this.dataMeta = this.data;
+    this.dataEnd += by;
+    if (this.skb !== undefined) {
+      this.skb.macHeader += by;
+      this.skb.networkHeader += by;
+      if (this.skb.transportHeader !== 0) this.skb.transportHeader += by;
+    }
+    return true;
   }
 
   /** Bytes of the packet, fragments included, metadata not. */
@@ -139,6 +181,8 @@ export interface SkbState {
   tunnel: TunnelInfo | undefined;
   /** `skb->sk`; `bpf_sk_assign` replaces it. */
   socket: Socket | undefined;
+  /** Where programs find that socket's `struct bpf_sock`; 0 without one. */
+  socketAddress: number;
 }
 
 /** `struct ip_tunnel_info` as far as programs can set and read it. */

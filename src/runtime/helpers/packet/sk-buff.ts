@@ -112,16 +112,16 @@ export function pull(packet: PacketBuffer, size: number): boolean {
   if (size <= packet.linear) return true;
   if (size > packet.length) return false;
   const missing = size - packet.linear;
-  if (packet.dataEnd + missing > packet.limit) return false;
+  if (!packet.reserve(0, missing)) return false;
   packet.memory.u8.set(packet.frags.subarray(0, missing), packet.dataEnd);
   packet.frags = packet.frags.slice(missing);
   packet.dataEnd += missing;
   return true;
 }
 
-/** Moves the start of the data down by `size` zeroed bytes; false when the head room of the buffer is used up. */
+/** Moves the start of the data down by `size` zeroed bytes; false when there is no memory for them. */
 export function pushHead(packet: PacketBuffer, size: number): boolean {
-  if (packet.data - size < packet.start) return false;
+  if (!packet.reserve(size, 0)) return false;
   packet.data -= size;
   packet.memory.u8.fill(0, packet.data, packet.data + size);
   packet.dataMeta = packet.data;

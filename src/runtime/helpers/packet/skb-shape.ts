@@ -234,8 +234,8 @@ function changeTail(packet: PacketBuffer, skb: SkbState, size: number, flags: bi
   if (flags !== 0n || size > SKB_MAX_LEN || size < least) return -EINVAL;
   if (skb.encapsulation) return -ENOTSUPP;
   if (!pull(packet, packet.length)) return -ENOMEM;
+  if (!packet.reserve(0, Math.max(0, size - packet.linear))) return -ENOMEM;
   const dataEnd = packet.data + size;
-  if (dataEnd > packet.limit) return -ENOMEM;
   if (dataEnd > packet.dataEnd) packet.memory.u8.fill(0, packet.dataEnd, dataEnd);
   packet.dataEnd = dataEnd;
   if (isGso(packet)) {
