@@ -9,8 +9,10 @@
 //   lookup MAP KEY FLAGS | delete MAP KEY | pop MAP KEY | next MAP KEY|- | dump MAP | freeze MAP
 //   drain MAP                                  committed records of a ring buffer
 //   reset                                      closes everything
+#define _GNU_SOURCE
 #include <errno.h>
 #include <linux/bpf.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -386,6 +388,10 @@ int main(void)
 {
 	char *line = NULL;
 	size_t room = 0;
+	cpu_set_t first; /* so that per-CPU values of all runs land on CPU 0 */
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	sched_setaffinity(0, sizeof(first), &first);
 	n_cpus = possible_cpus();
 	printf("{\"errno\":0,\"cpus\":%d}\n", n_cpus);
 	fflush(stdout);
