@@ -23,6 +23,7 @@ import {
   ERR_OPAQUE,
   ERR_READ_ONLY,
   ERR_RELEASED,
+  ERR_SPECIAL_FIELD,
   ERR_STALE_PACKET,
   ERR_UNINIT_REG,
   ERR_UNINIT_STACK,
@@ -43,6 +44,7 @@ import {
   MACHINE_SLOTS,
   MACHINE_STACK,
   MACHINE_UNINIT_OK,
+  MAP_FIELDS,
   MAP_FLAGS,
   MAP_TYPE,
   MAP_VALUE_SIZE,
@@ -53,6 +55,7 @@ import {
   PROV_END,
   PROV_KIND,
   PROV_RDONLY,
+  PROV_SPECIAL,
   PTR_TO_ARENA,
   PTR_TO_BTF_ID,
   PTR_TO_CTX,
@@ -68,6 +71,12 @@ import {
   REG_PROV,
   SCALAR,
 } from "../src/runtime/layout";
+import { FIELD_KPTR } from "../src/runtime/maps/constants";
+
+/** A kptr was loaded from a map value into the register at `register` of the machine: the host knows what it points to. */
+// @ts-ignore: decorator
+@external("kernel", "loadKptr")
+declare function loadKptr(machine: u32, register: u32, address: u32): void;
 
 /** Offsets of a register's provenance from the register. */
 export const KIND: u32 = REG_PROV + PROV_KIND;
@@ -183,7 +192,9 @@ export function loadImm64(m: u32, d: u32, src: u32, imm: u32, next: u32, slot: u
         return;
       }
       const base = load<u32>(next, MAP_VALUES);
-      const kind: u32 = PTR_TO_MAP_VALUE | (load<u32>(next, MAP_FLAGS) & RDONLY_PROG ? PROV_RDONLY : 0);
+      let kind: u32 = PTR_TO_MAP_VALUE;
+      if (load<u32>(next, MAP_FLAGS) & RDONLY_PROG) kind |= PROV_RDONLY;
+      if (load<u32>(next, MAP_FIELDS)) kind |= PROV_SPECIAL;
       setPointer(d, kind, imm, base, base + load<u32>(next, MAP_VALUE_SIZE), next);
       return;
     }
@@ -244,8 +255,23 @@ function check(m: u32, r: u32, reg: u32, address: i64, size: u32, write: bool): 
     if (address < <i64>load<u32>(r, BASE) || address + size > <i64>load<u32>(r, END) || address > 0xffffffff)
       status = ERR_BOUNDS;
     else if (write && word & PROV_RDONLY) status = ERR_READ_ONLY;
+    else if (word & PROV_SPECIAL && specialField(r, <u32>address, size)) status = ERR_SPECIAL_FIELD;
   }
   return status ? failAt(m, status, reg, address, size) : 0;
+}
+
+/** Entry of MAP_FIELDS that [address, address+size) of a map value overlaps; 0: none. */
+function specialField(r: u32, address: u32, size: u32): u32 {
+  const map = load<u32>(r, AUX);
+  const fields = map ? load<u32>(map, MAP_FIELDS) : 0;
+  if (fields == 0) return 0;
+  const offset = address - load<u32>(r, BASE);
+  const count = load<u32>(fields);
+  for (let i: u32 = 0, entry = fields + 4; i < count; i++, entry += 12) {
+    const start = load<u32>(entry);
+    if (offset < start + load<u32>(entry, 4) && offset + size > start) return entry;
+  }
+  return 0;
 }
 
 /** Are all these stack bytes written? Unwritten ones read as zero where the machine allows it. */
@@ -365,6 +391,11 @@ function loadFrom(m: u32, low: u32, d: u32, s: u32, size: u32, signed: bool): u3
     return 0;
   }
   let status = check(m, s, reg, address, size, false);
+  if (status == ERR_SPECIAL_FIELD && size == 8 && load<u32>(specialField(s, <u32>address, size), 8) == FIELD_KPTR) {
+    setScalar(d, load<u64>(<u32>address));
+    loadKptr(m, d - m, <u32>address);
+    return 0;
+  }
   if (status) return status;
   const at = <u32>address;
   if (kind == PTR_TO_STACK) {

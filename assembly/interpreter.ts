@@ -35,6 +35,7 @@ import {
   MAX_FRAMES,
   MAX_TAIL_CALLS,
   NOT_NATIVE,
+  PROV_RDONLY,
   PTR_TO_CTX,
   PTR_TO_FUNC,
   PTR_TO_MAP_VALUE,
@@ -79,6 +80,8 @@ declare function loadPacket(machine: u32, offset: u32, size: u32): u32;
 export { checkMemory } from "./interpreter-slow";
 
 const SHADOW_DELTA: u32 = MACHINE_SHADOW - MACHINE_STACK;
+/** What must not be set beside the kind on the fast path of loads: anything but "read-only". */
+const ANY_FLAG_BUT_RDONLY: u32 = ~(<u32>PROV_RDONLY);
 /** BPF_MAP_TYPE_PROG_ARRAY. */
 const PROG_ARRAY: u32 = 3;
 /** BPF_MAX_LOOPS of include/linux/bpf_verifier.h: what a may_goto may be passed. */
@@ -877,7 +880,7 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           if (
             kind == PTR_TO_STACK
               ? load<u64>(<u32>at + SHADOW_DELTA) == 0x0101010101010101
-              : (kind & 0xff) == PTR_TO_MAP_VALUE ||
+              : (kind & ANY_FLAG_BUT_RDONLY) == PTR_TO_MAP_VALUE ||
                 (kind == PTR_TO_PACKET && load<u32>(s, AUX) == load<u32>(m, MACHINE_GENERATION))
           ) {
             store<u64>(d, load<u64>(<u32>at));
@@ -896,7 +899,7 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           if (
             kind == PTR_TO_STACK
               ? load<u32>(<u32>at + SHADOW_DELTA) == 0x01010101
-              : (kind & 0xff) == PTR_TO_MAP_VALUE ||
+              : (kind & ANY_FLAG_BUT_RDONLY) == PTR_TO_MAP_VALUE ||
                 (kind == PTR_TO_PACKET && load<u32>(s, AUX) == load<u32>(m, MACHINE_GENERATION))
           ) {
             store<u64>(d, <u64>load<u32>(<u32>at));
@@ -915,7 +918,7 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           if (
             kind == PTR_TO_STACK
               ? load<u16>(<u32>at + SHADOW_DELTA) == 0x0101
-              : (kind & 0xff) == PTR_TO_MAP_VALUE ||
+              : (kind & ANY_FLAG_BUT_RDONLY) == PTR_TO_MAP_VALUE ||
                 (kind == PTR_TO_PACKET && load<u32>(s, AUX) == load<u32>(m, MACHINE_GENERATION))
           ) {
             store<u64>(d, <u64>load<u16>(<u32>at));
@@ -934,7 +937,7 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           if (
             kind == PTR_TO_STACK
               ? load<u8>(<u32>at + SHADOW_DELTA) == 1
-              : (kind & 0xff) == PTR_TO_MAP_VALUE ||
+              : (kind & ANY_FLAG_BUT_RDONLY) == PTR_TO_MAP_VALUE ||
                 (kind == PTR_TO_PACKET && load<u32>(s, AUX) == load<u32>(m, MACHINE_GENERATION))
           ) {
             store<u64>(d, <u64>load<u8>(<u32>at));
@@ -953,7 +956,7 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           if (
             kind == PTR_TO_STACK
               ? load<u32>(<u32>at + SHADOW_DELTA) == 0x01010101
-              : (kind & 0xff) == PTR_TO_MAP_VALUE ||
+              : (kind & ANY_FLAG_BUT_RDONLY) == PTR_TO_MAP_VALUE ||
                 (kind == PTR_TO_PACKET && load<u32>(s, AUX) == load<u32>(m, MACHINE_GENERATION))
           ) {
             store<u64>(d, <u64>(<i64>load<i32>(<u32>at)));
@@ -972,7 +975,7 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           if (
             kind == PTR_TO_STACK
               ? load<u16>(<u32>at + SHADOW_DELTA) == 0x0101
-              : (kind & 0xff) == PTR_TO_MAP_VALUE ||
+              : (kind & ANY_FLAG_BUT_RDONLY) == PTR_TO_MAP_VALUE ||
                 (kind == PTR_TO_PACKET && load<u32>(s, AUX) == load<u32>(m, MACHINE_GENERATION))
           ) {
             store<u64>(d, <u64>(<i64>load<i16>(<u32>at)));
@@ -991,7 +994,7 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           if (
             kind == PTR_TO_STACK
               ? load<u8>(<u32>at + SHADOW_DELTA) == 1
-              : (kind & 0xff) == PTR_TO_MAP_VALUE ||
+              : (kind & ANY_FLAG_BUT_RDONLY) == PTR_TO_MAP_VALUE ||
                 (kind == PTR_TO_PACKET && load<u32>(s, AUX) == load<u32>(m, MACHINE_GENERATION))
           ) {
             store<u64>(d, <u64>(<i64>load<i8>(<u32>at)));

@@ -49,6 +49,8 @@ export const PTR_TO_BTF_ID = 14;
 
 /** Flag: stores through this pointer are refused. */
 export const PROV_RDONLY = 256;
+/** Flag: a map value with fields of the kernel's (spin lock, timer, kptr): accesses are compared with MAP_FIELDS. */
+export const PROV_SPECIAL = 512;
 
 // Map header in linear memory: the value of a CONST_PTR_TO_MAP register. Map kinds may append fields from MAP_PRIVATE.
 export const MAP_TYPE = 0;
@@ -161,3 +163,5 @@ export const ERR_NOT_MAP = 19;
 export const ERR_ATOMIC_REGION = 20;
 /** Answer of a map fast path that leaves the call to the host. */
 export const NOT_NATIVE = 0xffff;
+/** Direct access to a spin lock, timer or kptr in a map value. */
+export const ERR_SPECIAL_FIELD = 21;

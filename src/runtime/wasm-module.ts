@@ -36,6 +36,8 @@ export interface KernelImports {
   callKfunc(machine: number, index: number, slot: number): void;
   /** LD_ABS/LD_IND: puts `size` bytes of the packet at `offset` into r0; 0 when outside (the program exits with 0). */
   loadPacket(machine: number, offset: number, size: number): number;
+  /** A kptr field at `address` was loaded into the register at byte `register` of the machine. */
+  loadKptr(machine: number, register: number, address: number): void;
 }
 
 const INITIAL_PAGES = 64;
@@ -46,6 +48,7 @@ export const NO_PROGRAMS: KernelImports = {
   callHelper: () => refuse(),
   callKfunc: () => refuse(),
   loadPacket: () => refuse(),
+  loadKptr: () => refuse(),
 };
 
 function refuse(): never {
@@ -71,6 +74,8 @@ export async function openKernelModule(
         imports.callKfunc(machine >>> 0, index >>> 0, slot >>> 0),
       loadPacket: (machine: number, offset: number, size: number) =>
         imports.loadPacket(machine >>> 0, offset | 0, size),
+      loadKptr: (machine: number, register: number, address: number) =>
+        imports.loadKptr(machine >>> 0, register >>> 0, address >>> 0),
     },
   });
   const exports: Record<string, (...args: number[]) => number> = {};

@@ -1,0 +1,374 @@
+import { BpfError } from "../base/index.ts";
+import type { LoadedCode } from "./code.ts";
+import type { CallbackArg, DeferredCallback, Heap } from "./helper-call.ts";
+import { type ActiveRun, HelperEngine, type HelperSurroundings, ProgramExit } from "./helper-engine.ts";
+import { HelperState } from "./helpers/index.ts";
+import type { Host } from "./host.ts";
+import {
+  MACHINE_CODE,
+  MACHINE_CONTEXT,
+  MACHINE_CPU,
+  MACHINE_DATA,
+  MACHINE_DATA_END,
+  MACHINE_DATA_META,
+  MACHINE_DEPTH,
+  MACHINE_FUEL,
+  MACHINE_GENERATION,
+  MACHINE_PC,
+  MACHINE_RAW,
+  MACHINE_REF_COUNT,
+  MACHINE_REFS,
+  MACHINE_TAIL_CALLS,
+  MACHINE_UNINIT_OK,
+  NOT_INIT,
+  REG_PROV,
+  SCALAR,
+  STATUS_EXIT,
+} from "./layout.ts";
+import type { EmbeddedMap } from "./maps/map.ts";
+import type { PacketBuffer } from "./packet-buffer.ts";
+import { registerAddress, writeProvenance, writeValue } from "./registers.ts";
+import { errorAt, violation } from "./run-error.ts";
+import type { RunState } from "./run-state.ts";
+import { type KernelModule, openKernelModule } from "./wasm-module.ts";
+
+/** Instructions a run may execute unless told otherwise. */
+export const DEFAULT_BUDGET = 1_000_000_000;
+/** References a run may take: the size of the table that tells held from released. */
+const MAX_REFERENCES = 65536;
+/** Linux: negative LD_ABS offsets are relative to the network or the link layer header. */
+const SKF_NET_OFF = -0x100000;
+const SKF_LL_OFF = -0x200000;
+
+export interface InterpreterOptions {
+  readonly host: Host;
+  /** Reads of stack bytes that were never written: an error (default), or zero as in Linux ≥ 6.4 with privileges. */
+  readonly uninitStack?: "error" | "zero";
+  /** Bytes the linear memory may grow to. */
+  readonly memoryLimit?: number | undefined;
+  readonly mapById: (id: number) => EmbeddedMap | undefined;
+}
+
+/** What to run. */
+export interface RunRequest {
+  readonly code: LoadedCode;
+  readonly contextAddress: number;
+  readonly packet?: PacketBuffer | undefined;
+  readonly cpu: number;
+  /** Instructions left. */
+  readonly budget: number;
+  /** Where in the code to start; default: its first instruction. */
+  readonly slot?: number;
+  /** Sets registers before the first instruction: arguments of a callback, `skep exec` memory. */
+  readonly args?: readonly CallbackArg[];
+  /** Called with the run's state before and after the program. */
+  readonly around?: { enter?(run: RunState): void; leave?(run: RunState, r0: bigint): number | undefined };
+}
+
+export interface RunOutput {
+  readonly r0: bigint;
+  /** What `around.leave` made of r0. */
+  readonly retval: number | undefined;
+  readonly insns: number;
+  readonly state: RunState;
+}
+
+/**
+ * The checked interpreter: one linear memory, the wasm that works on it, and the helpers. Programs and maps are put
+ * into it by the kernel (`embedded-kernel.ts`).
+ */
+export class Interpreter implements HelperSurroundings {
+  readonly module: KernelModule;
+  readonly host: Host;
+  readonly state: HelperState;
+  readonly heap: Heap;
+  readonly mapById: (id: number) => EmbeddedMap | undefined;
+  private readonly uninitOk: boolean;
+  private readonly helpers: HelperEngine;
+  private readonly codes = new Map<number, LoadedCode>();
+  /** Runs that are going on, innermost last: a run can start another one. */
+  private readonly active: ActiveRun[] = [];
+  private readonly idle: number[] = [];
+  private status = 0;
+
+  private constructor(module: KernelModule, options: InterpreterOptions) {
+    this.module = module;
+    this.host = options.host;
+    this.mapById = options.mapById;
+    this.uninitOk = options.uninitStack === "zero";
+    this.heap = {
+      alloc: (size) => module.exports.alloc(size),
+      free: (address) => module.exports.free(address),
+    };
+    this.state = new HelperState(this.heap);
+    this.helpers = new HelperEngine(this);
+  }
+
+  static async open(options: InterpreterOptions): Promise<Interpreter> {
+    let interpreter: Interpreter | undefined;
+    const engine = () => interpreter as Interpreter; // no program runs before `open` has returned
+    const module = await openKernelModule(
+      {
+        callHelper: (machine, id, slot) => engine().helpers.call(engine().runOf(machine), id, slot),
+        callKfunc: (machine, index, slot) => engine().helpers.callKfunc(engine().runOf(machine), index, slot),
+        loadPacket: (machine, offset, size) => engine().loadPacket(engine().runOf(machine), offset, size),
+        loadKptr: (machine, register, address) =>
+          engine().loadKptr(engine().runOf(machine), register, address),
+      },
+      options.memoryLimit,
+    );
+    interpreter = new Interpreter(module, options);
+    return interpreter;
+  }
+
+  addCode(code: LoadedCode): void {
+    this.codes.set(code.address, code);
+  }
+
+  removeCode(code: LoadedCode): void {
+    this.codes.delete(code.address);
+    code.free();
+  }
+
+  /** Runs a program to its end. @throws BpfError `runtime/…` when it breaks a rule. */
+  run(request: RunRequest): RunOutput {
+    const { memory, exports } = this.module;
+    const machine = this.idle.pop() ?? exports.machineNew();
+    if (machine === 0)
+      throw new BpfError("runtime/out-of-memory", "no memory left for a run", { errno: "ENOMEM" });
+    const state: RunState = {
+      contextAddress: request.contextAddress,
+      packet: request.packet,
+      cpu: request.cpu,
+      outcome: { clones: [] },
+      tailCalls: 0,
+      held: new Map(),
+      scratch: new Map(),
+    };
+    const run: ActiveRun = { machine, state, code: request.code, references: new Map(), nextReference: 1 };
+    this.active.push(run);
+    try {
+      request.around?.enter?.(state);
+      this.prepare(run, request);
+      const thrown = this.execute(run, request.slot ?? 0);
+      const status = thrown === undefined ? this.status : STATUS_EXIT;
+      const code = this.currentCode(run);
+      const { view } = memory;
+      const insn = view.getUint32(machine + MACHINE_PC, true);
+      if (status !== STATUS_EXIT) throw violation(memory, machine, status, code, insn);
+      state.tailCalls = view.getUint32(machine + MACHINE_TAIL_CALLS, true);
+      const r0 = thrown ?? view.getBigUint64(registerAddress(machine, 0, 0), true);
+      this.checkExit(run, code, insn);
+      const insns = request.budget - Number(view.getBigInt64(machine + MACHINE_FUEL, true));
+      const retval = request.around?.leave?.(state, r0);
+      return { r0, retval, insns, state };
+    } finally {
+      this.active.pop();
+      this.idle.push(machine);
+    }
+  }
+
+  /** Runs the machine; the return value when a helper ended the program, else undefined and `status`. */
+  private execute(run: ActiveRun, slot: number): bigint | undefined {
+    try {
+      this.status = this.module.exports.execute(run.machine, slot, 0);
+      return undefined;
+    } catch (thrown) {
+      if (thrown instanceof ProgramExit) return thrown.r0;
+      throw thrown;
+    }
+  }
+
+  /** Frees the machines. */
+  close(): void {
+    for (const machine of this.idle.splice(0)) {
+      const refs = this.module.memory.view.getUint32(machine + MACHINE_REFS, true);
+      if (refs !== 0) this.module.exports.free(refs);
+      this.module.exports.machineFree(machine);
+    }
+    for (const code of [...this.codes.values()]) this.removeCode(code);
+  }
+
+  // ---- what helpers need
+
+  currentCode(run: ActiveRun): LoadedCode {
+    const address = this.module.memory.view.getUint32(run.machine + MACHINE_CODE, true);
+    return this.codes.get(address) ?? run.code;
+  }
+
+  callback(run: ActiveRun, slot: number, args: readonly CallbackArg[]): bigint {
+    const { machine } = run;
+    const { memory, exports } = this.module;
+    const code = this.currentCode(run);
+    const calledAt = memory.view.getUint32(machine + MACHINE_PC, true);
+    const depth = exports.pushFrame(machine);
+    if (depth === 0)
+      throw errorAt(
+        code,
+        calledAt,
+        "runtime/call-depth",
+        "the call stack of 8 frames is too deep !",
+        "callbacks count as frames: nest fewer functions",
+      );
+    this.setArgs(machine, depth, args);
+    const status = exports.execute(machine, slot, depth);
+    if (status !== STATUS_EXIT)
+      throw violation(
+        memory,
+        machine,
+        status,
+        this.currentCode(run),
+        memory.view.getUint32(machine + MACHINE_PC, true),
+      );
+    const { view } = memory;
+    const r0 = view.getBigUint64(registerAddress(machine, depth, 0), true);
+    exports.popFrame(machine);
+    view.setUint32(machine + MACHINE_CODE, code.address, true);
+    view.setUint32(machine + MACHINE_PC, calledAt, true);
+    return r0;
+  }
+
+  deferred(run: ActiveRun, slot: number): DeferredCallback {
+    const code = this.currentCode(run);
+    return (cpu, args) => this.run({ code, slot, args, cpu, contextAddress: 0, budget: DEFAULT_BUDGET }).r0;
+  }
+
+  markReference(run: ActiveRun, id: number, held: boolean): void {
+    const { memory, exports } = this.module;
+    let table = memory.view.getUint32(run.machine + MACHINE_REFS, true);
+    if (table === 0) {
+      table = exports.alloc(MAX_REFERENCES);
+      if (table === 0)
+        throw new BpfError("runtime/out-of-memory", "no memory left for references", { errno: "ENOMEM" });
+      memory.view.setUint32(run.machine + MACHINE_REFS, table, true);
+      memory.view.setUint32(run.machine + MACHINE_REF_COUNT, MAX_REFERENCES, true);
+    }
+    // Ids are given once in a run; past the table's end the oldest entries are used again.
+    if (id < MAX_REFERENCES) memory.u8[table + id] = held ? 1 : 0;
+  }
+
+  isReleased(run: ActiveRun, id: number): boolean {
+    if (id >= run.nextReference || id >= MAX_REFERENCES) return false;
+    const { memory } = this.module;
+    return memory.u8[memory.view.getUint32(run.machine + MACHINE_REFS, true) + id] === 0;
+  }
+
+  syncPacket(run: ActiveRun): void {
+    const { packet } = run.state;
+    if (packet === undefined) return;
+    const { view } = this.module.memory;
+    const { machine } = run;
+    if (view.getUint32(machine + MACHINE_GENERATION, true) === packet.generation) return;
+    view.setUint32(machine + MACHINE_DATA_META, packet.dataMeta, true);
+    view.setUint32(machine + MACHINE_DATA, packet.data, true);
+    view.setUint32(machine + MACHINE_DATA_END, packet.dataEnd, true);
+    view.setUint32(machine + MACHINE_GENERATION, packet.generation, true);
+  }
+
+  // ---- a run
+
+  private runOf(machine: number): ActiveRun {
+    const run = this.active[this.active.length - 1];
+    if (run === undefined || run.machine !== machine)
+      throw new BpfError("runtime/internal", "a call from a machine that does not run");
+    return run;
+  }
+
+  private prepare(run: ActiveRun, request: RunRequest): void {
+    const { memory, exports } = this.module;
+    const { machine, code, state } = run;
+    const { view } = memory;
+    view.setUint32(machine + MACHINE_CODE, code.address, true);
+    view.setBigInt64(machine + MACHINE_FUEL, BigInt(request.budget), true);
+    view.setUint32(machine + MACHINE_CONTEXT, request.contextAddress, true);
+    view.setUint32(machine + MACHINE_UNINIT_OK, this.uninitOk || code.raw === true ? 1 : 0, true);
+    view.setUint32(machine + MACHINE_CPU, state.cpu, true);
+    view.setUint32(machine + MACHINE_RAW, code.raw === true ? 1 : 0, true);
+    view.setUint32(machine + MACHINE_GENERATION, 0, true);
+    const refs = view.getUint32(machine + MACHINE_REFS, true);
+    if (refs !== 0) memory.u8.fill(0, refs, refs + MAX_REFERENCES);
+    this.syncPacket(run);
+    exports.machineReset(machine);
+    if (request.args !== undefined) {
+      view.setUint32(registerAddress(machine, 0, 1) + REG_PROV, code.raw === true ? SCALAR : NOT_INIT, true);
+      this.setArgs(machine, 0, request.args);
+    }
+  }
+
+  private setArgs(machine: number, depth: number, args: readonly CallbackArg[]): void {
+    const { view } = this.module.memory;
+    args.forEach((arg, i) => {
+      const at = registerAddress(machine, depth, i + 1);
+      if (typeof arg === "object") {
+        writeValue(view, at, arg.address);
+        writeProvenance(view, at, arg.kind, arg.base, arg.base + arg.size, arg.aux ?? 0);
+      } else {
+        writeValue(view, at, arg);
+        writeProvenance(view, at, SCALAR, 0, 0, 0);
+      }
+    });
+  }
+
+  /** What must not be open when a program ends. */
+  private checkExit(run: ActiveRun, code: LoadedCode, insn: number): void {
+    for (const [id, what] of run.references) {
+      throw errorAt(
+        code,
+        insn,
+        "runtime/unreleased-reference",
+        `Unreleased reference id=${id}: ${what} is still held at exit`,
+        "release it on every path: bpf_ringbuf_submit or _discard, bpf_sk_release, …",
+      );
+    }
+    for (const [, message] of run.state.held) {
+      throw errorAt(code, insn, "runtime/lock", message, "unlock before every return");
+    }
+  }
+
+  /** LD_ABS and LD_IND: bytes of the packet, big endian, into r0. */
+  private loadPacket(run: ActiveRun, offset: number, size: number): number {
+    const { packet } = run.state;
+    if (packet === undefined) {
+      const { view } = this.module.memory;
+      throw errorAt(
+        this.currentCode(run),
+        view.getUint32(run.machine + MACHINE_PC, true),
+        "runtime/no-packet",
+        "BPF_LD_[ABS|IND] needs a packet, and this run has none",
+      );
+    }
+    const { memory } = this.module;
+    const bytes = this.packetBytes(packet, offset, size);
+    if (bytes === undefined) return 0;
+    let value = 0;
+    for (const byte of bytes) value = value * 256 + byte;
+    const depth = memory.view.getUint32(run.machine + MACHINE_DEPTH, true);
+    writeValue(memory.view, registerAddress(run.machine, depth, 0), value);
+    return 1;
+  }
+
+  private packetBytes(packet: PacketBuffer, offset: number, size: number): Uint8Array | undefined {
+    const { u8 } = this.module.memory;
+    if (offset >= 0) {
+      if (offset + size > packet.length) return undefined;
+      const inLinear = packet.dataEnd - packet.data;
+      const out = new Uint8Array(size);
+      for (let i = 0; i < size; i++)
+        out[i] = offset + i < inLinear ? u8[packet.data + offset + i] : packet.frags[offset + i - inLinear];
+      return out;
+    }
+    const { skb } = packet;
+    if (skb === undefined || offset < SKF_LL_OFF) return undefined;
+    const at =
+      offset >= SKF_NET_OFF ? skb.networkHeader + offset - SKF_NET_OFF : skb.macHeader + offset - SKF_LL_OFF;
+    return at >= packet.start && at + size <= packet.dataEnd ? u8.slice(at, at + size) : undefined;
+  }
+
+  /** A pointer field of a map value was loaded: what the helpers stored there says what it points to. */
+  private loadKptr(run: ActiveRun, register: number, address: number): void {
+    const { view } = this.module.memory;
+    const stored = this.state.pointers.get(address);
+    if (stored === undefined || Number(view.getBigUint64(address, true)) !== stored.address) return;
+    writeProvenance(view, run.machine + register, stored.kind, stored.base, stored.end, 0);
+  }
+}
