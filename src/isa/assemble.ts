@@ -197,10 +197,14 @@ class Assembler {
       this.tokens = lex(statement, start);
       this.statementEnd = start + statement.trimEnd().length + 1;
       this.next = 0;
+      const slot = this.insns.length;
+      const fixups = this.fixups.length;
       try {
         this.statement();
       } catch (error) {
         if (!(error instanceof StatementError)) throw error;
+        this.insns.length = slot;
+        this.fixups.length = fixups;
         this.report("isa/syntax", this.line, error.column, error.message, error.hint);
       }
       start += statement.length + 1;
@@ -253,7 +257,6 @@ class Assembler {
     while (this.peek()?.text !== undefined && this.is(":", 1)) this.label(this.take());
     const first = this.peek();
     if (first === undefined) return;
-    const slot = this.insns.length;
     if (first.text.startsWith(".") && first.kind === "name") {
       this.directive(this.take());
       return;
@@ -262,7 +265,6 @@ class Assembler {
     const rest = this.peek();
     if (rest?.kind === "note") this.next++;
     if (this.peek() !== undefined) {
-      this.insns.length = slot;
       throw this.unexpected(
         "expected the end of the statement",
         "write one instruction on a line, or separate them by ';'",
@@ -762,7 +764,6 @@ class Assembler {
   // Labels
 
   private resolve(fixup: Fixup): void {
-    if (fixup.slot >= this.insns.length) return; // its statement was dropped
     const insn = this.insns[fixup.slot];
     const slot = this.placeOf(fixup.label);
     if (slot === undefined) {
