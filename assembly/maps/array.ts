@@ -28,7 +28,7 @@ import {
   MAX_PERCPU_VALUE,
 } from "../../src/runtime/maps/constants";
 import { alloc64, free } from "../alloc";
-import { ALL_CPUS, copyValue, hasSpinLock, newHeader, programAccessOk } from "./header";
+import { ALL_CPUS, copyPercpuValue, copyValue, hasSpinLock, newHeader, programAccessOk } from "./header";
 
 export const TYPE_ARRAY: u32 = 2;
 export const TYPE_PERCPU_ARRAY: u32 = 6;
@@ -115,7 +115,7 @@ export function percpuArrayUpdate(map: u32, key: u32, value: u32, flags: u64, cp
     return 0;
   }
   const cpus = load<u32>(map, MAP_NUM_CPUS);
-  for (let i: u32 = 0; i < cpus; i++) copyValue(map, target + i * stride, value + i * stride);
+  for (let i: u32 = 0; i < cpus; i++) copyPercpuValue(map, target + i * stride, value + i * stride);
   return 0;
 }
 

@@ -62,7 +62,15 @@ import {
 } from "./queue-stack";
 import { ringbufCreate, ringbufDestroy, TYPE_RINGBUF, TYPE_USER_RINGBUF } from "./ring-buffer";
 
-export { hashBucketCount, hashBucketHead, hashNextBucket, hashNodeKey, hashNodeNext, hashNodeValue } from "./hash";
+export {
+  hashBucketCount,
+  hashBucketHead,
+  hashNextBucket,
+  hashNodeKey,
+  hashNodeNext,
+  hashNodeValue,
+  hashVictim,
+} from "./hash";
 export {
   ringbufConsume,
   ringbufDiscard,

@@ -40,6 +40,7 @@ import { hash32, hash64, hashBytes, jhash } from "./hashing";
 import {
   ALL_CPUS,
   copyBytes,
+  copyPercpuValue,
   copyValue,
   hasSpinLock,
   KIND_PRIVATE,
@@ -261,22 +262,25 @@ function unlink(map: u32, node: u32): void {
  * both: never more than max_entries, and what programs keep looking up stays.
  */
 function evict(map: u32): u32 {
+  const node = hashVictim(map);
+  const after = node + load<u32>(map, NODE_BYTES);
+  store<u32>(map, after == poolEnd(map) ? poolFirst(map) : after, HAND);
+  unlink(map, node);
+  return node;
+}
+
+/** The node that the next insertion into a full LRU map takes; stays the victim until then. */
+export function hashVictim(map: u32): u32 {
   const bytes = load<u32>(map, NODE_BYTES);
   const end = poolEnd(map);
   let node = load<u32>(map, HAND);
-  for (;;) {
-    const at = node;
+  while (!load<u8>(node, STATE) || load<u8>(node, REF)) {
+    store<u8>(node, 0, REF);
     node += bytes;
     if (node == end) node = poolFirst(map);
-    if (!load<u8>(at, STATE)) continue;
-    if (load<u8>(at, REF)) {
-      store<u8>(at, 0, REF);
-      continue;
-    }
-    store<u32>(map, node, HAND);
-    unlink(map, at);
-    return at;
   }
+  store<u32>(map, node, HAND);
+  return node;
 }
 
 /**
@@ -360,7 +364,7 @@ function writePercpu(map: u32, target: u32, value: u32, cpu: u32): void {
     return;
   }
   const cpus = load<u32>(map, MAP_NUM_CPUS);
-  for (let i: u32 = 0; i < cpus; i++) copyValue(map, target + i * stride, value + i * stride);
+  for (let i: u32 = 0; i < cpus; i++) copyPercpuValue(map, target + i * stride, value + i * stride);
 }
 
 /** 0 or -ENOENT. */

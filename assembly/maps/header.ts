@@ -79,6 +79,12 @@ export function copyValue(map: u32, target: u32, source: u32): void {
   else copyBytes(target, source, load<u32>(map, MAP_VALUE_SIZE));
 }
 
+/** One CPU's value as the host gives it: Linux copies the padding to 8 bytes too. */
+export function copyPercpuValue(map: u32, target: u32, source: u32): void {
+  if (load<u32>(map, MAP_FIELDS)) copyAroundFields(map, target, source);
+  else copyBytes(target, source, load<u32>(map, MAP_VALUE_STRIDE));
+}
+
 /** memory.copy that does not leave wasm for the usual small sizes. */
 // @ts-ignore: decorator
 @inline

@@ -1,0 +1,78 @@
+import type { EventRecord } from "../../object/index.ts";
+import { flags64, MapBase } from "./base.ts";
+import { BPF_RINGBUF_BUSY_BIT, BPF_RINGBUF_DISCARD_BIT, BPF_RINGBUF_HDR_SZ, ENOTSUPP } from "./constants.ts";
+import type { EmbeddedEventMap, EmbeddedUserRing, UserSample } from "./map.ts";
+
+const LENGTH_BITS = ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+
+/** BPF_MAP_TYPE_RINGBUF (5.8): records from programs to the host, in order, shared by all CPUs. */
+export class RingBufferMap extends MapBase implements EmbeddedEventMap {
+  override readonly lookupGives = "none";
+
+  get lost(): number {
+    return this.wasm.ringbufLost(this.address) >>> 0;
+  }
+
+  get wakeups(): number {
+    return this.wasm.ringbufWakeups(this.address) >>> 0;
+  }
+
+  /** Committed records, oldest first; stops at one that a program still fills. The CPU is not recorded: 0. */
+  drain(): EventRecord[] {
+    const records: EventRecord[] = [];
+    for (;;) {
+      const header = this.wasm.ringbufPeek(this.address) >>> 0;
+      if (header === 0) return records;
+      const size = this.module.memory.view.getUint32(header, true) & LENGTH_BITS;
+      records.push({ cpu: 0, data: this.module.memory.read(header + BPF_RINGBUF_HDR_SZ, size) });
+      this.wasm.ringbufConsume(this.address);
+    }
+  }
+
+  /** Records are events, not elements: {@link drain} takes them. */
+  override *entries(): IterableIterator<[key: Uint8Array, value: Uint8Array]> {}
+
+  override ringbufReserve(size: number, flags: number): number {
+    return this.wasm.ringbufReserve(this.address, BigInt(Math.trunc(size)), flags64(flags)) >>> 0;
+  }
+  override ringbufSubmit(record: number, flags: number): void {
+    this.wasm.ringbufSubmit(record, flags64(flags));
+  }
+  override ringbufDiscard(record: number, flags: number): void {
+    this.wasm.ringbufDiscard(record, flags64(flags));
+  }
+  override ringbufOutput(data: number, size: number, flags: number): number {
+    return this.wasm.ringbufOutput(this.address, data, BigInt(Math.trunc(size)), flags64(flags));
+  }
+  override ringbufQuery(what: number): number {
+    return Number(this.wasm.ringbufQuery(this.address, flags64(what)));
+  }
+}
+
+/** BPF_MAP_TYPE_USER_RINGBUF (6.1): samples from the host to programs. */
+export class UserRingBufferMap extends MapBase implements EmbeddedUserRing {
+  override readonly lookupGives = "none";
+
+  /** Adds a sample; false when there is no room. */
+  produce(data: Uint8Array): boolean {
+    const record = this.wasm.userRingbufReserve(this.address, data.length) >>> 0;
+    if (record === 0) return false;
+    this.module.memory.write(record, data);
+    this.wasm.ringbufSubmit(record, 0n);
+    return true;
+  }
+
+  override *entries(): IterableIterator<[key: Uint8Array, value: Uint8Array]> {}
+
+  override userRingbufPeek(): UserSample | number {
+    const header = this.wasm.userRingbufPeek(this.address);
+    if (header < 0 && header >= -ENOTSUPP) return header;
+    const at = header >>> 0;
+    const size = this.module.memory.view.getUint32(at, true) & LENGTH_BITS;
+    return { address: at + BPF_RINGBUF_HDR_SZ, size };
+  }
+
+  override userRingbufRelease(): void {
+    this.wasm.ringbufConsume(this.address);
+  }
+}
