@@ -1,7 +1,7 @@
 import { BpfError } from "../base/index.ts";
 import { alignOf, type Btf, type BtfType, resolveType, trySizeOf } from "../btf/index.ts";
 import { type ElfSymbol, SHN, STB, STT } from "../elf/index.ts";
-import type { RawObject } from "./raw-object.ts";
+import { isCode, type RawObject } from "./raw-object.ts";
 import type { ExternSpec } from "./spec.ts";
 
 /** An extern with what relocations need to find it. */
@@ -37,8 +37,9 @@ export function collectExterns(object: RawObject, options: { readonly strict?: b
     const declaration = declared.find(symbol.name);
     if (declaration === undefined) {
       if (options.strict) throw unresolved(symbol.name, "has no type in the BTF");
+      const kind = isCalled(object, symbol.index) ? "kfunc" : "ksym";
       found.push({
-        spec: { name: symbol.name, kind: "kfunc", weak, btfId: 0 },
+        spec: { name: symbol.name, kind, weak, btfId: 0 },
         symbol: symbol.index,
         typed: false,
       });
@@ -102,6 +103,16 @@ export function kconfigKind(btf: Btf, id: number): KconfigKind | undefined {
 
 /** Far above any option; keeps a hostile type from asking for gigabytes. */
 const MAX_KCONFIG = 1 << 20;
+
+/** Without BTF only the code tells whether an extern is a function. */
+function isCalled(object: RawObject, symbol: number): boolean {
+  const call = 0x85;
+  return object.sections.some(
+    (section) =>
+      isCode(section) &&
+      section.relocations.some((row) => row.symbol === symbol && section.data[row.offset] === call),
+  );
+}
 
 function elementIsChar(btf: Btf, array: BtfType & { kind: "array" }): boolean {
   const element = btf.types[resolveType(btf, array.type)];

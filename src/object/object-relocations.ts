@@ -38,7 +38,7 @@ export function objectRelocations(bytes: Uint8Array, options: ReadObjectOptions 
   const out: ObjectRelocation[] = [];
   for (const section of object.sections) {
     if (isCode(section)) {
-      const rows = [...codeTargets(targets, section)].sort((a, b) => a[0] - b[0]);
+      const rows = [...codeTargets(targets, section, { replaced: true })].sort((a, b) => a[0] - b[0]);
       for (const [offset, target] of rows) {
         const base = { section: section.name, offset };
         switch (target.kind) {

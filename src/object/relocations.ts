@@ -37,14 +37,18 @@ const PSEUDO_CALL = 1;
 
 /**
  * Targets of a code section's relocations by slot. Relocations outside every function belong to a weak function
- * that another definition replaced, and are left out.
+ * that the linker replaced by another definition; they are left out but with `replaced`.
  * @throws BpfError `object/bad-relocation`.
  */
-export function codeTargets(targets: Targets, section: RawSection): Map<number, Target> {
+export function codeTargets(
+  targets: Targets,
+  section: RawSection,
+  options: { readonly replaced?: boolean } = {},
+): Map<number, Target> {
   const out = new Map<number, Target>();
   for (const relocation of section.relocations) {
     const slot = slotOf(section, relocation);
-    if (functionAt(targets.functions, section.index, slot) === undefined) continue;
+    if (!options.replaced && functionAt(targets.functions, section.index, slot) === undefined) continue;
     out.set(slot, targetOf(targets, section, relocation, slot));
   }
   return out;
