@@ -1,4 +1,5 @@
 export * from "./builder.ts";
+export * from "./c-printer.ts";
 export * from "./codec.ts";
 export * from "./loops.ts";
 export * from "./parse.ts";

@@ -73,9 +73,18 @@ export function parseBtf(bytes: Uint8Array, options: ParseBtfOptions = {}): Btf 
   const types: BtfType[] = base === undefined ? [VOID] : base.types.slice();
   const baseCount = base === undefined ? 0 : types.length;
   readTypes(view, little, typeStart, typeStart + typeLen, strings, types);
-  checkIds(types, baseCount);
-  checkNoLoops(types, baseCount);
+  checkBtf(types, baseCount);
   return withStrings({ types, baseCount }, strings);
+}
+
+/**
+ * Checks what {@link parseBtf} promises of its result, for types made by hand: ids exist, nothing contains itself.
+ * Types below `from` are taken as checked.
+ * @throws BpfError `btf/bad-type-id`, `btf/cycle`, `btf/too-deep`.
+ */
+export function checkBtf(types: readonly BtfType[], from = 0): void {
+  checkIds(types, from);
+  checkNoLoops(types, from);
 }
 
 const VOID: BtfType = { kind: "void", name: "" };
