@@ -1,4 +1,5 @@
 import type { HelperName, ProgramTypeName } from "../abi/index.ts";
+import type { Btf } from "../btf/index.ts";
 import type { HelperState } from "./helpers/state.ts";
 import type { Host } from "./host.ts";
 import type { EmbeddedMap } from "./maps/map.ts";
@@ -42,6 +43,15 @@ export interface HelperCall {
   release(n: number): void;
   /** Ends a reference by its id: for objects that hold one without a register (dynptrs, iterators). */
   releaseReference(id: number): void;
+  /**
+   * The program no longer has to release this reference (the object belongs to a list or tree now), but its pointers
+   * stay usable.
+   */
+  disown(id: number): void;
+  /** Ends the program at once, from whatever depth of calls, with this return value (`bpf_throw`). */
+  exit(r0: bigint): never;
+  /** BTF of the program's object; undefined when it has none. */
+  readonly btf: Btf | undefined;
   /** Provenance of argument n (`layout.ts`): what kind of pointer, [base, end) it may reach, aux. */
   provenance(n: number): Provenance;
   /** Memory of the kernel's own, for objects that programs create. */
@@ -103,6 +113,13 @@ export type HelperImpl = (call: HelperCall) => number | bigint;
 /** Why a helper is not there: shown by the load error and by the support table in docs. */
 export interface NotImplemented {
   readonly reason: string;
+}
+
+/** A kernel function that programs call by name: behaviour, and the first kernel that has it. */
+export interface KfuncRow {
+  readonly since: string;
+  /** Checks its own arguments with `provenance` and `checkMemory`: the engine has no prototypes of kfuncs. */
+  readonly impl: HelperImpl;
 }
 
 /** One row for each helper of the ABI table: behaviour, or the reason why there is none. */

@@ -101,6 +101,7 @@ export class Interpreter implements HelperSurroundings {
       free: (address) => module.exports.free(address),
     };
     this.state = new HelperState(this.heap);
+    this.state = new HelperState(this.heap);
     this.helpers = new HelperEngine(this);
   }
 

@@ -24,9 +24,6 @@ const seqFile = because(
 const kernelBtf = because(
   "it prints objects of the running kernel by the kernel's BTF; there is no such kernel here",
 );
-const socketCast = because(
-  "sockets of the embedded kernel have the fields of struct bpf_sock, not the kernel's structs",
-);
 const hookValue = because(
   "cgroup hooks that return an error number to a system call are not run by the embedded kernel",
 );
@@ -69,13 +66,6 @@ export const ABSENT_HELPERS = {
 
   skb_output: because("it takes the kernel's own struct sk_buff, which only programs traced into Linux see"),
   xdp_output: because("it takes the kernel's own struct xdp_buff, which only programs traced into Linux see"),
-  skc_to_tcp6_sock: socketCast,
-  skc_to_tcp_sock: socketCast,
-  skc_to_tcp_timewait_sock: socketCast,
-  skc_to_tcp_request_sock: socketCast,
-  skc_to_udp6_sock: socketCast,
-  skc_to_unix_sock: socketCast,
-  skc_to_mptcp_sock: socketCast,
 
   d_path: files,
   sock_from_file: files,

@@ -49,6 +49,14 @@ export const HELPER_TABLE: HelperTable = {
   ...PACKET_HELPERS,
 };
 
+export * from "./arguments.ts";
+export * from "./dynptr.ts";
+export * from "./dynptr-table.ts";
+export * from "./errno.ts";
+export * from "./objects.ts";
+export * from "./probe-memory.ts";
+export * from "./run-scope.ts";
 export { type RunScope, runScope } from "./run-scope.ts";
-export { HelperState } from "./state.ts";
-export { TimerQueue } from "./timer-queue.ts";
+export * from "./state.ts";
+export * from "./timer-queue.ts";
+export { newWork, setCallback } from "./timers.ts";

@@ -1,5 +1,5 @@
 import type { HelperCall, HelperTable } from "../helper-call.ts";
-import { PTR_TO_BTF_ID } from "../layout.ts";
+import { PTR_TO_MEM } from "../layout.ts";
 
 /** Pointers kept in map values, and per-CPU objects. */
 export const KPTR_HELPERS = {
@@ -38,5 +38,5 @@ function perCpu(call: HelperCall, cpu: number): number {
     );
   }
   if (cpu >= call.host.numCpus) return 0;
-  return call.returnPointer(PTR_TO_BTF_ID, address + cpu * object.stride, object.size);
+  return call.returnPointer(PTR_TO_MEM, address + cpu * object.stride, object.size);
 }

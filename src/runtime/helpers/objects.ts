@@ -24,3 +24,6 @@ export function pidOfTask(address: number): number | undefined {
 export function cgroupAddress(id: bigint): number {
   return CGROUP_BASE + Number(BigInt.asUintN(23, id)) * STEP;
 }
+
+/** Id of the cgroup that every other one lies below. */
+export const ROOT_CGROUP_ID = 1n;

@@ -5,9 +5,8 @@ import { DynptrTable } from "./dynptr-table.ts";
 export interface OpenIterator {
   /** `"num"`, `"bits"` …: the part of the kfunc's name that tells families apart. */
   readonly family: string;
-  /** Address of the next element, 0 at the end. */
-  readonly next: () => number;
-  readonly destroy: () => void;
+  /** `bits`: the words being walked, copied when it began. */
+  readonly bits?: Uint8Array;
 }
 
 /** What a program holds in one run, beside registers and memory. */
@@ -17,12 +16,12 @@ export interface RunScope {
   readonly iterators: Map<number, OpenIterator>;
   /** Address of the `bpf_spin_lock` being held; 0: none. */
   lock: number;
-  rcuDepth: number;
-  preemptDepth: number;
+  /** How often the section was entered and not left. */
+  readonly depth: { rcu: number; preempt: number };
+  /** Addresses of the `bpf_res_spin_lock`s being held, innermost last. */
+  readonly resilientLocks: number[];
   /** Addresses where `bpf_local_irq_save` left its flags, innermost last. */
   readonly irqFlags: number[];
-  /** `bpf_set_retval`: what the hook would return to user space. */
-  hookRetval: number;
 }
 
 const KEY = "helpers";
@@ -35,10 +34,9 @@ export function runScope(run: RunState): RunScope {
       dynptrs: new DynptrTable(),
       iterators: new Map(),
       lock: 0,
-      rcuDepth: 0,
-      preemptDepth: 0,
+      depth: { rcu: 0, preempt: 0 },
+      resilientLocks: [],
       irqFlags: [],
-      hookRetval: 0,
     };
     run.scratch.set(KEY, scope);
   }

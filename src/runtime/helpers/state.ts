@@ -1,4 +1,6 @@
+import type { Heap } from "../helper-call.ts";
 import type { EmbeddedMap } from "../maps/map.ts";
+import { SocketObjects } from "./packet/socket-objects.ts";
 import { TimerQueue } from "./timer-queue.ts";
 
 /** An object that a program made with `bpf_obj_new` and the like. */
@@ -18,9 +20,18 @@ export interface StoredPointer {
   readonly end: number;
 }
 
+/** A node in a list or tree: its address inside the object that starts at `base`. */
+export interface LinkedNode {
+  readonly node: number;
+  readonly base: number;
+  readonly size: number;
+}
+
 /** What helpers keep between runs: one object for each kernel, made by the engine. */
 export class HelperState {
   readonly timers = new TimerQueue();
+  /** Sockets that programs were shown. */
+  readonly sockets = new SocketObjects();
   /** 8 bytes for the key of an array element whose timer fires; 0 before the first. */
   keyScratch = 0;
   /** Reserved ring-buffer records by address. */
@@ -29,11 +40,44 @@ export class HelperState {
   readonly objects = new Map<number, ProgramObject>();
   /** kptrs by the address of the field. */
   readonly pointers = new Map<number, StoredPointer>();
+  /** Lists and trees by the address of their head, in order. */
+  readonly lists = new Map<number, LinkedNode[]>();
+  /** Addresses of the nodes that are in a list or tree. */
+  readonly linked = new Set<number>();
+  private readonly heap: Heap;
 
-  /** The `size` bytes of a map value at `start` go away: timers in it are cancelled, pointers dropped. */
+  constructor(heap: Heap) {
+    this.heap = heap;
+  }
+
+  /**
+   * The `size` bytes of a map value or object at `start` go away: timers in them are cancelled, objects that they own
+   * are dropped. Maps call it through `CreateMapOptions.onFree`.
+   */
   forget(start: number, size: number): void {
+    const within = (address: number): boolean => address >= start && address < start + size;
     this.timers.forget(start, size);
-    for (const slot of this.pointers.keys())
-      if (slot >= start && slot < start + size) this.pointers.delete(slot);
+    for (const [slot, { base }] of this.pointers) {
+      if (!within(slot)) continue;
+      this.pointers.delete(slot);
+      this.dropObject(base);
+    }
+    for (const [head, list] of this.lists) {
+      if (!within(head)) continue;
+      this.lists.delete(head);
+      for (const { node, base } of list) {
+        this.linked.delete(node);
+        this.dropObject(base);
+      }
+    }
+  }
+
+  /** One owner fewer; without any the object is freed, and what it owns with it. */
+  dropObject(base: number): void {
+    const object = this.objects.get(base);
+    if (object === undefined || --object.count > 0) return;
+    this.objects.delete(base);
+    this.forget(base, object.size);
+    this.heap.free(base);
   }
 }

@@ -2,7 +2,7 @@ import type { SentSignal } from "../../object/index.ts";
 import type { HelperCall, HelperTable } from "../helper-call.ts";
 import { PTR_TO_BTF_ID } from "../layout.ts";
 import { E2BIG, EAGAIN, EINVAL, EPERM } from "./errno.ts";
-import { taskAddress } from "./objects.ts";
+import { ROOT_CGROUP_ID, taskAddress } from "./objects.ts";
 
 /** `struct bpf_pidns_info`: pid, tgid. */
 const PIDNS_INFO_BYTES = 8;
@@ -46,8 +46,6 @@ export const TASK_HELPERS = {
   send_signal: (call) => send(call, "process"),
   send_signal_thread: (call) => send(call, "thread"),
 } as const satisfies Partial<HelperTable>;
-
-const ROOT_CGROUP_ID = 1n;
 
 function pair(high: number, low: number): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
