@@ -31,3 +31,17 @@ export interface HostTask {
    */
   stack?(of: "kernel" | "user"): readonly bigint[] | undefined;
 }
+
+/** One CPU, the machine's clocks, random numbers, an init-like task, trace lines dropped. */
+export function defaultHost(): Host {
+  const origin = BigInt(Math.round(performance.timeOrigin * 1e6));
+  const nowNs = () => BigInt(Math.round(performance.now() * 1e6));
+  return {
+    nowNs,
+    realtimeNs: () => origin + nowNs(),
+    random32: () => Math.floor(Math.random() * 0x1_0000_0000),
+    numCpus: 1,
+    traceLine: () => {},
+    task: { pid: 1, tgid: 1, uid: 0, gid: 0, comm: "skep", cgroupId: 1n },
+  };
+}

@@ -1,1 +1,5 @@
+export * from "./embedded-kernel.ts";
+export * from "./exec.ts";
 export * from "./host.ts";
+export * from "./network.ts";
+export type { EmbeddedProgram } from "./program.ts";

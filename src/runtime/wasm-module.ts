@@ -1,5 +1,6 @@
 import { BpfError } from "../base/index.ts";
 import { KERNEL_WASM_BASE64 } from "./generated/kernel-wasm.ts";
+import type { MapExports } from "./maps/map-exports.ts";
 import { Memory } from "./memory.ts";
 
 /** What the interpreter's part of `assembly/` exports. Addresses are u32, statuses those of `layout.ts`. */
@@ -22,10 +23,10 @@ export interface InterpreterExports {
   checkMemory(machine: number, reg: number, size: number, mode: number): number;
 }
 
-/** The wasm instance and its memory; the maps' exports are described in `maps/`. */
+/** The wasm instance and its memory. */
 export interface KernelModule {
   readonly memory: Memory;
-  readonly exports: InterpreterExports & Readonly<Record<string, (...args: number[]) => number>>;
+  readonly exports: InterpreterExports & MapExports;
 }
 
 /** What the wasm calls back; a BpfError thrown by any of them ends the run. */
@@ -78,14 +79,10 @@ export async function openKernelModule(
         imports.loadKptr(machine >>> 0, register >>> 0, address >>> 0),
     },
   });
-  const exports: Record<string, (...args: number[]) => number> = {};
-  for (const [name, value] of Object.entries(instance.exports)) {
-    // Every exported function takes and gives wasm i32 (or f64): numbers.
-    if (typeof value === "function") exports[name] = value as (...args: number[]) => number;
-  }
+  const exports = instance.exports as unknown as KernelModule["exports"]; // what assembly/index.ts exports
   if (memoryLimit !== undefined)
     exports.setMemoryLimit(Math.max(INITIAL_PAGES, Math.floor(memoryLimit / 65536)));
-  return { memory: new Memory(memory), exports: exports as unknown as KernelModule["exports"] };
+  return { memory: new Memory(memory), exports };
 }
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> {

@@ -1,0 +1,258 @@
+import { BpfError } from "../base/index.ts";
+import {
+  type BpfMap,
+  type Collection,
+  type CollectionSpec,
+  type Kernel,
+  type LoadOptions,
+  type MapSpec,
+  type ProgramSpec,
+  setGlobals,
+  setKconfig,
+} from "../object/index.ts";
+import { defaultHost, type Host } from "./host.ts";
+import { Interpreter } from "./interpreter.ts";
+import { loadProgram } from "./load-program.ts";
+import { createMap, type EmbeddedMap, type ObjectRegistry } from "./maps/index.ts";
+import { EmbeddedProgram } from "./program.ts";
+
+/** The Linux version that the embedded kernel claims to be (`LINUX_KERNEL_VERSION`): 6.18. */
+export const KERNEL_VERSION = (6 << 16) | (18 << 8);
+
+/** How to open an embedded kernel. */
+export interface EmbeddedKernelOptions {
+  /** Clock, randomness, task, network; members that are missing come from {@link defaultHost}. */
+  readonly host?: Partial<Host>;
+  /** CPUs that programs see; default: the host's, else 1. */
+  readonly numCpus?: number;
+  /** Reads of stack bytes that were never written: an error (default), or zero as in Linux ≥ 6.4 with privileges. */
+  readonly uninitStack?: "error" | "zero";
+  /** Bytes the linear memory may grow to; default 2 GiB. */
+  readonly memoryLimit?: number;
+}
+
+/** The kernel inside: maps, programs and helpers over one linear memory, in Node and in browsers. */
+export interface EmbeddedKernel extends Kernel {
+  readonly kind: "embedded";
+  readonly host: Host;
+  load(spec: CollectionSpec, options?: LoadOptions): Promise<EmbeddedCollection>;
+  /** Runs the timers and work queues that are due by the host's clock (also done after every run). How many ran. */
+  runTimers(): number;
+  /** When the next timer is due, on its own clock; undefined when none is armed. */
+  nextTimer(): { readonly clock: "monotonic" | "realtime" | "boottime"; readonly due: bigint } | undefined;
+  /** Bytes of linear memory in use. */
+  readonly usedBytes: number;
+}
+
+/** What `load` gives. */
+export interface EmbeddedCollection extends Collection {
+  readonly programs: ReadonlyMap<string, EmbeddedProgram>;
+  readonly maps: ReadonlyMap<string, EmbeddedMap & BpfMap>;
+}
+
+/**
+ * Opens an embedded kernel. Works without privileges, Linux or Node; a program that breaks a rule throws a BpfError
+ * (`runtime/…`) that names instruction, source line and cure.
+ */
+export async function openEmbeddedKernel(options: EmbeddedKernelOptions = {}): Promise<EmbeddedKernel> {
+  const numCpus = options.numCpus ?? options.host?.numCpus ?? 1;
+  if (!Number.isInteger(numCpus) || numCpus < 1 || numCpus > 4096)
+    throw new BpfError("runtime/bad-options", `numCpus must be 1 to 4096, not ${numCpus}`);
+  const host: Host = { ...defaultHost(), ...options.host, numCpus };
+  const kernel = new TheKernel(host);
+  await kernel.open(options);
+  return kernel;
+}
+
+class TheKernel implements EmbeddedKernel, ObjectRegistry {
+  readonly kind = "embedded";
+  readonly host: Host;
+  readonly numCpus: number;
+  private interpreter!: Interpreter; // set by open(), which openEmbeddedKernel awaits
+  private readonly maps = new Map<number, EmbeddedMap>();
+  private readonly programs = new Map<number, EmbeddedProgram>();
+  private nextId = 1;
+  private runningTimers = false;
+
+  constructor(host: Host) {
+    this.host = host;
+    this.numCpus = host.numCpus;
+  }
+
+  async open(options: EmbeddedKernelOptions): Promise<void> {
+    this.interpreter = await Interpreter.open({
+      host: this.host,
+      uninitStack: options.uninitStack ?? "error",
+      memoryLimit: options.memoryLimit,
+      mapById: (id) => this.maps.get(id),
+    });
+  }
+
+  get usedBytes(): number {
+    return this.interpreter.module.exports.allocatedBytes();
+  }
+
+  mapById(id: number): EmbeddedMap | undefined {
+    return this.maps.get(id);
+  }
+
+  programById(id: number): EmbeddedProgram | undefined {
+    return this.programs.get(id);
+  }
+
+  async load(spec: CollectionSpec, options: LoadOptions = {}): Promise<EmbeddedCollection> {
+    const chosen = choosePrograms(spec, options.programs);
+    const withGlobals = options.globals === undefined ? spec : setGlobals(spec, options.globals);
+    const settled = setKconfig(withGlobals, {
+      kernelVersion: KERNEL_VERSION,
+      ...(options.kconfig && { config: options.kconfig }),
+    });
+    const maps = new Map<string, EmbeddedMap>();
+    const programs = new Map<string, EmbeddedProgram>();
+    const close = () => {
+      for (const program of programs.values()) this.closeProgram(program);
+      for (const map of [...maps.values()].reverse()) this.closeMap(map);
+    };
+    try {
+      for (const map of settled.maps) maps.set(map.name, this.createMap(settled, map, options, maps));
+      for (const program of chosen)
+        programs.set(program.name, this.loadProgram(settled, program, options, maps));
+      fillSlots(settled.maps, maps, programs);
+      for (const map of maps.values()) if (map.spec.frozen) map.freeze();
+    } catch (error) {
+      close();
+      throw error;
+    }
+    return { spec: settled, programs, maps, [Symbol.dispose]: close };
+  }
+
+  runTimers(): number {
+    if (this.runningTimers) return 0;
+    this.runningTimers = true;
+    try {
+      const { timers } = this.interpreter.state;
+      return timers.run((clock) => (clock === "realtime" ? this.host.realtimeNs() : this.host.nowNs()));
+    } finally {
+      this.runningTimers = false;
+    }
+  }
+
+  nextTimer() {
+    return this.interpreter.state.timers.next();
+  }
+
+  [Symbol.dispose](): void {
+    for (const program of [...this.programs.values()]) this.closeProgram(program);
+    for (const map of [...this.maps.values()].reverse()) this.closeMap(map);
+    this.interpreter.close();
+  }
+
+  private createMap(
+    spec: CollectionSpec,
+    map: MapSpec,
+    options: LoadOptions,
+    made: ReadonlyMap<string, EmbeddedMap>,
+  ): EmbeddedMap {
+    const id = this.nextId++;
+    const created = createMap(this.interpreter.module, sized(map, options, this.numCpus), {
+      id,
+      numCpus: this.numCpus,
+      btf: spec.btf,
+      registry: this,
+      ...innerOf(map, made),
+      onFree: (owner, value) => this.interpreter.state.forget(value, owner.spec.valueSize),
+    });
+    this.maps.set(id, created);
+    return created;
+  }
+
+  private loadProgram(
+    spec: CollectionSpec,
+    program: ProgramSpec,
+    options: LoadOptions,
+    maps: ReadonlyMap<string, EmbeddedMap>,
+  ): EmbeddedProgram {
+    const { interpreter } = this;
+    const id = this.nextId++;
+    const loaded = loadProgram(program, {
+      spec,
+      module: interpreter.module,
+      maps,
+      target: options.targetBtf,
+      id,
+    });
+    interpreter.addCode(loaded.code);
+    const live = new EmbeddedProgram(program, loaded, interpreter, () => this.afterRun());
+    this.programs.set(id, live);
+    return live;
+  }
+
+  /** Timers that became due while a program ran fire after it. */
+  private afterRun(): void {
+    if (!this.runningTimers && this.interpreter.state.timers.next() !== undefined) this.runTimers();
+  }
+
+  private closeProgram(program: EmbeddedProgram): void {
+    this.programs.delete(program.id);
+    program.close();
+  }
+
+  private closeMap(map: EmbeddedMap): void {
+    if (!this.maps.delete(map.id)) return;
+    this.interpreter.state.timers.forgetMap(map);
+    map.close();
+  }
+}
+
+/** The programs to load: those named, else all that load by themselves. */
+function choosePrograms(spec: CollectionSpec, names: readonly string[] | undefined): readonly ProgramSpec[] {
+  if (names === undefined) return spec.programs.filter((program) => program.autoload);
+  return names.map((name) => {
+    const program = spec.programs.find((candidate) => candidate.name === name);
+    if (program !== undefined) return program;
+    throw new BpfError("runtime/no-such-program", `there is no program '${name}'`, {
+      subject: name,
+      hint: `there are: ${spec.programs.map((candidate) => candidate.name).join(", ")}`,
+    });
+  });
+}
+
+/** Sizes that the user or the number of CPUs decides. */
+function sized(map: MapSpec, options: LoadOptions, numCpus: number): MapSpec {
+  const given = options.maxEntries?.[map.name];
+  if (given !== undefined) return { ...map, maxEntries: given };
+  // As libbpf does: a perf event array without a size has a slot for each CPU.
+  if (map.type === "BPF_MAP_TYPE_PERF_EVENT_ARRAY" && map.maxEntries === 0)
+    return { ...map, maxEntries: numCpus };
+  return map;
+}
+
+/** A map-in-map without a template of its own takes the first map it is declared to hold. */
+function innerOf(map: MapSpec, made: ReadonlyMap<string, EmbeddedMap>): { inner?: MapSpec } {
+  if (map.inner !== undefined) return {};
+  const first = map.values.find((value) => value.map !== undefined);
+  const inner = first?.map === undefined ? undefined : made.get(first.map)?.spec;
+  return inner === undefined ? {} : { inner };
+}
+
+/** Declared initial slots of prog arrays and maps of maps. */
+function fillSlots(
+  specs: readonly MapSpec[],
+  maps: ReadonlyMap<string, EmbeddedMap>,
+  programs: ReadonlyMap<string, EmbeddedProgram>,
+): void {
+  for (const { name, values } of specs) {
+    for (const { key, map, program } of values) {
+      const id = map !== undefined ? maps.get(map)?.id : programs.get(program ?? "")?.id;
+      // A program that was not chosen leaves its slot empty.
+      if (id === undefined) continue;
+      maps.get(name)!.update(u32(key), u32(id));
+    }
+  }
+}
+
+function u32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value, true);
+  return bytes;
+}
