@@ -12,6 +12,8 @@ export interface RandomMap {
   readonly valueSize: number;
   readonly maxEntries: number;
   readonly flags: number;
+  /** Maps of maps: names of the inner maps by slot; the first is the template. */
+  readonly inner?: readonly string[];
   /** What user space puts in first. */
   readonly entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[];
 }
@@ -250,6 +252,7 @@ class ProgramMaker {
       [8, () => this.mapLookup()],
       [6, () => this.mapUpdate()],
       [2, () => this.mapDelete()],
+      [3, () => this.innerLookup()],
       [3, () => this.queue()],
       [3, () => this.pureHelper()],
       [6, () => this.packetHelper()],
@@ -371,7 +374,7 @@ class ProgramMaker {
 
   private dataMaps(): number[] {
     return this.maps.flatMap((map, i) =>
-      map.keySize > 0 && map.name !== TAILS && map.type !== "BPF_MAP_TYPE_RINGBUF" ? [i] : [],
+      map.keySize > 0 && map.name !== TAILS && map.inner === undefined ? [i] : [],
     );
   }
 
@@ -406,6 +409,42 @@ class ProgramMaker {
     code.addImm(2, SCRATCH);
     code.call(HELPER.lookup);
     const skip = code.emit(0x15, 0, 0, 0, 0);
+    this.useValue(map);
+    code.landHere(skip);
+    this.scalarsFromNothing();
+    code.movImm(PTR, 0);
+  }
+
+  /** Looks up an inner map and a value in it. */
+  private innerLookup(): void {
+    const { code, random } = this;
+    const index = this.maps.findIndex((map) => map.inner !== undefined);
+    if (index < 0) {
+      this.mapLookup();
+      return;
+    }
+    const inner = this.maps.find((map) => map.name === this.maps[index].inner![0])!;
+    const skips: number[] = [];
+    code.storeImm(4, FP, SCRATCH, random.below(4));
+    code.map(1, index);
+    for (let level = 0; level < 2; level++) {
+      code.mov(2, FP);
+      code.addImm(2, SCRATCH);
+      code.call(HELPER.lookup);
+      skips.push(code.emit(0x15, 0, 0, 0, 0));
+      if (level === 1) break;
+      code.mov(1, 0);
+      code.storeImm(4, FP, SCRATCH, random.below(6));
+    }
+    this.useValue(inner);
+    for (const skip of skips) code.landHere(skip);
+    this.scalarsFromNothing();
+    code.movImm(PTR, 0);
+  }
+
+  /** Loads, stores and atomics on the value that r0 points to. */
+  private useValue(map: RandomMap): void {
+    const { code, random } = this;
     code.mov(PTR, 0);
     this.scalarsFromNothing();
     for (let n = 1 + random.below(4); n > 0; n--) {
@@ -418,9 +457,6 @@ class ProgramMaker {
       else if (choice === 3) this.atomic(PTR, 8 * random.below(map.valueSize / 8));
       else if (size < 8) code.emit(0x81 | SIZE_BITS[size], this.scalar(), PTR, off, 0);
     }
-    code.landHere(skip);
-    this.scalarsFromNothing();
-    code.movImm(PTR, 0);
   }
 
   /** r0 (a helper's result) into a stack slot, then fresh scalars. */
@@ -831,12 +867,28 @@ function randomMaps(random: Random): RandomMap[] {
     const type = random.chance(50) ? "BPF_MAP_TYPE_QUEUE" : "BPF_MAP_TYPE_STACK";
     add("queue", type, 0, 1 + random.below(6), 0, 8);
   } else if (random.chance(50)) add("events", "BPF_MAP_TYPE_RINGBUF", 0, 4096, 0, 0);
+  if (random.chance(20)) {
+    const type = random.pick(["BPF_MAP_TYPE_HASH", "BPF_MAP_TYPE_ARRAY"] as const);
+    const inner = ["inner0", "inner1"];
+    for (const name of inner) add(name, type, 4, 4);
+    const outer = random.pick(["BPF_MAP_TYPE_ARRAY_OF_MAPS", "BPF_MAP_TYPE_HASH_OF_MAPS"] as const);
+    maps.push({
+      name: "outer",
+      type: outer,
+      keySize: 4,
+      valueSize: 4,
+      maxEntries: 3,
+      flags: 0,
+      entries: [],
+      inner,
+    });
+  }
   if (random.chance(25)) add(TAILS, "BPF_MAP_TYPE_PROG_ARRAY", 4, 5, 0, 4);
   return maps.map((map) => ({ ...map, entries: randomEntries(random, map) }));
 }
 
 function randomEntries(random: Random, map: RandomMap): RandomMap["entries"] {
-  if (map.keySize === 0 || map.name === TAILS || map.type.includes("PERCPU")) return [];
+  if (map.keySize === 0 || map.name === TAILS || map.inner || map.type.includes("PERCPU")) return [];
   const count = random.below(Math.min(map.maxEntries, 4) + 1);
   const entries = [];
   for (let i = 0; i < count; i++) {

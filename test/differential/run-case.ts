@@ -1,6 +1,19 @@
-import { toHex } from "../../src/base/index.ts";
+import { BpfError, toHex } from "../../src/base/index.ts";
+import { decode } from "../../src/isa/index.ts";
+import type {
+  CollectionSpec,
+  EventMap,
+  Kernel,
+  MapSpec,
+  ProgramSpec,
+  Reference,
+} from "../../src/object/index.ts";
 import type { LinuxOracle, MapId } from "./kernel.ts";
-import type { RandomCase } from "./random-program.ts";
+import type { RandomCase, RandomMap } from "./random-program.ts";
+
+const LDDW = 0x18;
+const PSEUDO_MAP_FD = 1;
+const NO_KEY = new Uint8Array();
 
 /** What a case did: comparable between kernels, all bytes in hex. */
 export interface CaseResult {
@@ -17,9 +30,11 @@ export async function runOnLinux(
   await oracle.reset();
   const ids: MapId[] = [];
   for (const map of test.maps) {
-    const id = await oracle.createMap(map);
+    const inner = map.inner?.map((name) => ids[test.maps.findIndex((other) => other.name === name)]);
+    const id = await oracle.createMap({ ...map, inner: inner?.[0] });
     if (typeof id === "string") throw new Error(`map ${map.name}: ${id}`);
     ids.push(id);
+    for (const [slot, held] of (inner ?? []).entries()) await oracle.update(id, key32(slot), { map: held });
     for (const { key, value } of map.entries) await oracle.update(id, key, value);
   }
   const programs: number[] = [];
@@ -44,7 +59,7 @@ export async function runOnLinux(
   }
   const maps: Record<string, string[]> = {};
   for (const [i, map] of test.maps.entries()) {
-    if (map.name === "tails") continue;
+    if (holdsObjects(map)) continue;
     if (map.type === "BPF_MAP_TYPE_RINGBUF") maps[map.name] = (await oracle.drain(ids[i])).map(toHex);
     else if (map.keySize === 0) {
       const values = [];
@@ -65,4 +80,115 @@ export async function runOnLinux(
 /** A u32 key in memory order. */
 export function key32(n: number): Uint8Array {
   return Uint8Array.of(n, n >> 8, n >> 16, n >> 24);
+}
+
+/** Loads and runs a case in the embedded kernel. A refused load or run shows as `errno`, with its code. */
+export async function runOnEmbedded(kernel: Kernel, test: RandomCase): Promise<CaseResult> {
+  using collection = await kernel.load(specOf(test));
+  for (const map of test.maps) {
+    for (const { key, value } of map.entries) collection.maps.get(map.name)!.update(key, value);
+  }
+  const program = collection.programs.get(programName(0))!;
+  const runs = test.packets.map((data) => {
+    try {
+      const run = program.run({ data });
+      return { retval: run.retval, data: run.data ? toHex(run.data) : "" };
+    } catch (error) {
+      return { retval: 0, data: "", errno: describe(error) };
+    }
+  });
+  const maps: Record<string, string[]> = {};
+  for (const map of test.maps) {
+    if (holdsObjects(map)) continue;
+    const live = collection.maps.get(map.name)!;
+    if (map.type === "BPF_MAP_TYPE_RINGBUF") {
+      maps[map.name] = (live as EventMap).drain().map(({ data }) => toHex(data));
+    } else if (map.keySize === 0) {
+      const values = [];
+      for (let v = live.lookupAndDelete(NO_KEY); v !== undefined; v = live.lookupAndDelete(NO_KEY))
+        values.push(toHex(v));
+      maps[map.name] = values;
+    } else {
+      maps[map.name] = [...live.entries()].map(([key, value]) => `${toHex(key)}=${toHex(value)}`).sort();
+    }
+  }
+  return { runs, maps };
+}
+
+/** The case as the spec that an object file would have given. */
+export function specOf(test: RandomCase): CollectionSpec {
+  const byName = (name: string) => test.maps.find((map) => map.name === name)!;
+  const mapSpec = (map: RandomMap): MapSpec => ({
+    name: map.name,
+    type: map.type,
+    keySize: map.keySize,
+    valueSize: map.valueSize,
+    maxEntries: map.maxEntries,
+    flags: map.flags,
+    mapExtra: 0n,
+    numaNode: 0,
+    pinning: "none",
+    keyType: 0,
+    valueType: 0,
+    inner: map.inner && mapSpec(byName(map.inner[0])),
+    values: [
+      ...(map.inner ?? []).map((name, key) => ({ key, map: name })),
+      ...(map.name === "tails" ? test.slots : []).map((program, key) => ({
+        key,
+        program: programName(program),
+      })),
+    ],
+    data: undefined,
+    section: ".maps",
+    variables: [],
+    frozen: false,
+  });
+  const programs = test.programs.map(({ insns, functions }, i): ProgramSpec => {
+    const references: Reference[] = [];
+    const table = decode(insns);
+    for (let insn = 0; insn < table.length; insn++) {
+      if (table.opcode[insn] !== LDDW) continue;
+      if (table.src[insn] === PSEUDO_MAP_FD)
+        references.push({ kind: "map", insn, map: test.maps[table.imm[insn]].name });
+      insn++;
+    }
+    return {
+      name: programName(i),
+      section: "",
+      type: test.type,
+      attachType: undefined,
+      attachTo: undefined,
+      flags: { sleepable: false, xdpFrags: false },
+      autoload: true,
+      insns,
+      references,
+      coreRelocations: [],
+      funcs: functions.map((insn) => ({ name: `f${insn}`, insn, btfId: 0, linkage: "static" })),
+      lines: [],
+    };
+  });
+  return {
+    programs,
+    maps: test.maps.map(mapSpec),
+    externs: [],
+    structOps: [],
+    btf: undefined,
+    license: "GPL",
+    kernelVersion: 0,
+    byteOrder: "little",
+  };
+}
+
+/** Holds programs or maps: nothing in it to compare. */
+function holdsObjects(map: RandomMap): boolean {
+  return map.name === "tails" || map.inner !== undefined;
+}
+
+function programName(index: number): string {
+  return `p${index}`;
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof BpfError)) throw error;
+  return `${error.errno ?? error.code} at ${error.insn ?? "?"}: ${error.message}`;
 }
