@@ -28,11 +28,10 @@ export const CSUM_HELPERS = {
     return replace(call, FIELD_MASK | PSEUDO_HDR | MARK_MANGLED_0 | MARK_ENFORCE | IPV6, csumReplace4);
   },
 
-  /** Folded to 16 bits on every architecture since 6.13. */
+  /** Folded to 16 bits, and of any size, on every architecture since 6.13. */
   csum_diff(call) {
     const fromSize = call.u32(2);
     const toSize = call.u32(4);
-    if (((fromSize | toSize) & 3) !== 0) return -EINVAL;
     const seed = call.u32(5);
     if (fromSize === 0) return csumFold16(toSize === 0 ? seed : csumPartial(call.bytes(3, toSize), seed));
     if (toSize === 0) return csumFold16(~csumPartial(call.bytes(1, fromSize), ~seed) >>> 0);

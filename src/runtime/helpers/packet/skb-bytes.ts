@@ -1,4 +1,5 @@
 import type { HelperImpl } from "../../helper-call.ts";
+import { ETH_HLEN } from "../../packet-buffer.ts";
 import { EFAULT, EINVAL, ENOMEM } from "./errno.ts";
 import {
   clearHash,
@@ -15,6 +16,7 @@ import {
 const INT_MAX = 0x7fff_ffff;
 const RECOMPUTE_CSUM = 1n;
 const INVALIDATE_HASH = 2n;
+const VLAN_HLEN = 4;
 const HDR_START_MAC = 0;
 const HDR_START_NET = 1;
 
@@ -74,12 +76,10 @@ export const SKB_BYTES_HELPERS = {
     const { packet, skb } = skbOf(call);
     const { view } = call.memory;
     let etherType = skbProtocol(packet);
-    if (isVlan(etherType)) {
-      let at = skb.networkHeader;
-      while (isVlan(etherType) && at + 4 <= packet.dataEnd) {
-        etherType = view.getUint16(at + 2, false);
-        at += 4;
-      }
+    // Linux looks for the type behind tags 14 bytes into the data, wherever the data starts.
+    for (let tag = packet.data + ETH_HLEN; isVlan(etherType); tag += VLAN_HLEN) {
+      if (tag + VLAN_HLEN > packet.dataEnd) return 0;
+      etherType = view.getUint16(tag + 2, false);
     }
     const at = skb.networkHeader;
     if (etherType === ETH_P_IP) {

@@ -187,7 +187,7 @@ const ZERO_CSUM_TX = 2n;
 const DONT_FRAGMENT = 4n;
 const SEQ_NUMBER = 8n;
 const TUNINFO_FLAGS = 16n;
-const NO_TUNNEL_KEY = 32n;
+const NO_TUNNEL_KEY = 16n;
 const SET_TUNNEL_FLAGS = TUNINFO_IPV6 | ZERO_CSUM_TX | DONT_FRAGMENT | SEQ_NUMBER | NO_TUNNEL_KEY;
 /** IP_TUNNEL_*_BIT as masks, include/uapi/linux/if_tunnel.h. */
 const IP_TUNNEL_CSUM = 1 << 0;
