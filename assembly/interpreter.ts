@@ -207,14 +207,14 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) + <u32>(insn >> 32));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) + <u32>(insn >> 32))));
         continue;
       case 0x0c: // add32 reg
         if ((load<u32>(d, KIND) != SCALAR) | (load<u32>(s, KIND) != SCALAR)) {
           status = provOther(m, d, s, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) + load<u32>(s));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) + load<u32>(s))));
         continue;
       case 0x17: // sub64 imm
         if (load<u32>(d, KIND) != SCALAR) {
@@ -235,14 +235,14 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) - <u32>(insn >> 32));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) - <u32>(insn >> 32))));
         continue;
       case 0x1c: // sub32 reg
         if ((load<u32>(d, KIND) != SCALAR) | (load<u32>(s, KIND) != SCALAR)) {
           status = provOther(m, d, s, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) - load<u32>(s));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) - load<u32>(s))));
         continue;
       case 0x27: // mul64 imm
         if (load<u32>(d, KIND) != SCALAR) {
@@ -263,14 +263,14 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) * <u32>(insn >> 32));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) * <u32>(insn >> 32))));
         continue;
       case 0x2c: // mul32 reg
         if ((load<u32>(d, KIND) != SCALAR) | (load<u32>(s, KIND) != SCALAR)) {
           status = provOther(m, d, s, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) * load<u32>(s));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) * load<u32>(s))));
         continue;
       case 0x37: // div64 imm
         if (load<u32>(d, KIND) != SCALAR) {
@@ -291,14 +291,14 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, low >>> 16 ? sdiv32(load<u32>(d), <u32>(insn >> 32)) : div32(load<u32>(d), <u32>(insn >> 32)));
+        store<u64>(d, <u64>(<u32>(low >>> 16 ? sdiv32(load<u32>(d), <u32>(insn >> 32)) : div32(load<u32>(d), <u32>(insn >> 32)))));
         continue;
       case 0x3c: // div32 reg
         if ((load<u32>(d, KIND) != SCALAR) | (load<u32>(s, KIND) != SCALAR)) {
           status = provOther(m, d, s, low);
           if (status) break;
         }
-        store<u64>(d, low >>> 16 ? sdiv32(load<u32>(d), load<u32>(s)) : div32(load<u32>(d), load<u32>(s)));
+        store<u64>(d, <u64>(<u32>(low >>> 16 ? sdiv32(load<u32>(d), load<u32>(s)) : div32(load<u32>(d), load<u32>(s)))));
         continue;
       case 0x47: // or64 imm
         if (load<u32>(d, KIND) != SCALAR) {
@@ -319,14 +319,14 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) | <u32>(insn >> 32));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) | <u32>(insn >> 32))));
         continue;
       case 0x4c: // or32 reg
         if ((load<u32>(d, KIND) != SCALAR) | (load<u32>(s, KIND) != SCALAR)) {
           status = provOther(m, d, s, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) | load<u32>(s));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) | load<u32>(s))));
         continue;
       case 0x57: // and64 imm
         if (load<u32>(d, KIND) != SCALAR) {
@@ -347,14 +347,14 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) & <u32>(insn >> 32));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) & <u32>(insn >> 32))));
         continue;
       case 0x5c: // and32 reg
         if ((load<u32>(d, KIND) != SCALAR) | (load<u32>(s, KIND) != SCALAR)) {
           status = provOther(m, d, s, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) & load<u32>(s));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) & load<u32>(s))));
         continue;
       case 0x67: // lsh64 imm
         if (load<u32>(d, KIND) != SCALAR) {
@@ -375,14 +375,14 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) << <u32>(insn >> 32));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) << <u32>(insn >> 32))));
         continue;
       case 0x6c: // lsh32 reg
         if ((load<u32>(d, KIND) != SCALAR) | (load<u32>(s, KIND) != SCALAR)) {
           status = provOther(m, d, s, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) << load<u32>(s));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) << load<u32>(s))));
         continue;
       case 0x77: // rsh64 imm
         if (load<u32>(d, KIND) != SCALAR) {
@@ -403,14 +403,14 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) >>> <u32>(insn >> 32));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) >>> <u32>(insn >> 32))));
         continue;
       case 0x7c: // rsh32 reg
         if ((load<u32>(d, KIND) != SCALAR) | (load<u32>(s, KIND) != SCALAR)) {
           status = provOther(m, d, s, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) >>> load<u32>(s));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) >>> load<u32>(s))));
         continue;
       case 0x97: // mod64 imm
         if (load<u32>(d, KIND) != SCALAR) {
@@ -431,14 +431,14 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, low >>> 16 ? smod32(load<u32>(d), <u32>(insn >> 32)) : mod32(load<u32>(d), <u32>(insn >> 32)));
+        store<u64>(d, <u64>(<u32>(low >>> 16 ? smod32(load<u32>(d), <u32>(insn >> 32)) : mod32(load<u32>(d), <u32>(insn >> 32)))));
         continue;
       case 0x9c: // mod32 reg
         if ((load<u32>(d, KIND) != SCALAR) | (load<u32>(s, KIND) != SCALAR)) {
           status = provOther(m, d, s, low);
           if (status) break;
         }
-        store<u64>(d, low >>> 16 ? smod32(load<u32>(d), load<u32>(s)) : mod32(load<u32>(d), load<u32>(s)));
+        store<u64>(d, <u64>(<u32>(low >>> 16 ? smod32(load<u32>(d), load<u32>(s)) : mod32(load<u32>(d), load<u32>(s)))));
         continue;
       case 0xa7: // xor64 imm
         if (load<u32>(d, KIND) != SCALAR) {
@@ -459,14 +459,14 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) ^ <u32>(insn >> 32));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) ^ <u32>(insn >> 32))));
         continue;
       case 0xac: // xor32 reg
         if ((load<u32>(d, KIND) != SCALAR) | (load<u32>(s, KIND) != SCALAR)) {
           status = provOther(m, d, s, low);
           if (status) break;
         }
-        store<u64>(d, load<u32>(d) ^ load<u32>(s));
+        store<u64>(d, <u64>(<u32>(load<u32>(d) ^ load<u32>(s))));
         continue;
       case 0xc7: // arsh64 imm
         if (load<u32>(d, KIND) != SCALAR) {
@@ -487,14 +487,14 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, <u32>(<i32>load<u32>(d) >> <i32><u32>(insn >> 32)));
+        store<u64>(d, <u64>(<u32>(<u32>(<i32>load<u32>(d) >> <i32><u32>(insn >> 32)))));
         continue;
       case 0xcc: // arsh32 reg
         if ((load<u32>(d, KIND) != SCALAR) | (load<u32>(s, KIND) != SCALAR)) {
           status = provOther(m, d, s, low);
           if (status) break;
         }
-        store<u64>(d, <u32>(<i32>load<u32>(d) >> <i32>load<u32>(s)));
+        store<u64>(d, <u64>(<u32>(<u32>(<i32>load<u32>(d) >> <i32>load<u32>(s)))));
         continue;
       case 0xb7: // mov64 imm
         store<u64>(d, <u64>(<i64>insn >> 32));
@@ -550,7 +550,7 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
           status = provOther(m, d, 0, low);
           if (status) break;
         }
-        store<u64>(d, <u64>(0 - load<u32>(d)));
+        store<u64>(d, <u64>(<u32>(0 - load<u32>(d))));
         continue;
       case 0xd4: // le
       case 0xdc: // be

@@ -19,9 +19,6 @@ export interface ExecResult {
   readonly insns: number;
 }
 
-const CALL = 0x85;
-const CALLX = 0x8d;
-
 /**
  * Runs bytecode that belongs to no program type, by the convention of uBPF and bpf_conformance: r1 is the address of
  * `memory` (0 without), r2 its length; `callx` and `call` reach helpers by id. Registers and stack start as zero.
@@ -36,7 +33,7 @@ export async function execBytecode(
     throw new BpfError("isa/truncated", `${insns.length} bytes are no whole number of instructions`, {
       hint: "an instruction has 8 bytes, a wide load 16",
     });
-  const [finding] = checkStructure(decode(withoutIndirectCalls(insns)));
+  const [finding] = checkStructure(decode(insns), { callx: true });
   if (finding !== undefined) throw new BpfError(finding.code, finding.message, finding);
   const host: Host = { ...defaultHost(), ...options.host };
   const interpreter = await Interpreter.open({ host, uninitStack: "zero", mapById: () => undefined });
@@ -67,16 +64,4 @@ export async function execBytecode(
     args: [pointer, memory.length],
   });
   return { r0, memory: module.memory.read(address, memory.length), insns: count };
-}
-
-/** The structural check knows what Linux knows; `callx`, which Linux does not take, counts as a helper call. */
-function withoutIndirectCalls(insns: Uint8Array): Uint8Array {
-  const out = insns.slice();
-  for (let at = 0; at < out.length; at += out[at] === 0x18 ? 16 : 8) {
-    if (out[at] !== CALLX) continue;
-    out[at] = CALL;
-    out.fill(0, at + 1, at + 8);
-    out[at + 4] = 1;
-  }
-  return out;
 }
