@@ -61,7 +61,8 @@ export function assemble(text: string, options: AssembleOptions = {}): Assembly 
   return new Assembler(text, options).run();
 }
 
-const MAX_DIAGNOSTICS = 100;
+const MAX_DIAGNOSTICS = 100; // afterwards the rest of the text is not looked at
+const MAX_QUOTE = 500; // characters of a line that a diagnostic quotes
 const MAX_REGISTER = 11; // as LLVM; `checkStructure` refuses r11
 const MAX_DEPTH = 64; // of parentheses
 
@@ -107,9 +108,14 @@ function atomicsOf(shape: AtomicRow["shape"]): ReadonlyMap<string, AtomicRow> {
   return new Map(rows.map((row) => [row.sym, row]));
 }
 
-/** Lines of llvm-objdump's output that hold no code. */
-const OBJDUMP_NOISE =
-  /^\s*(?:Disassembly of section .*:|.*:\s+file format .*|[0-9a-f]+:\s+R_BPF_\w+(?:\s.*)?|\.\.\.)\s*$/;
+/** Lines of llvm-objdump's output that hold no code. Written without backtracking: a line may be megabytes of blanks. */
+function isObjdumpNoise(line: string): boolean {
+  const text = line.trim();
+  if (text === "..." || text.startsWith("Disassembly of section ") || text.includes(":\tfile format "))
+    return true;
+  return /^[0-9a-f]+:\s+R_BPF_/.test(text);
+}
+
 /** `0000000000000010 <name>:` */
 const OBJDUMP_HEADING = /^\s*[0-9a-f]{8,16} <([^>]+)>:\s*$/;
 /** Raw bytes of one or two slots between an address and the instruction. */
@@ -141,7 +147,7 @@ const STATEMENTS: ReadonlyMap<string, (assembler: Assembler) => void> = new Map(
 ]);
 
 class Assembler {
-  private readonly text: string;
+  private readonly textLines: readonly string[];
   private readonly options: AssembleOptions;
   private readonly insns: Insn[] = [];
   private readonly lines: number[] = [];
@@ -150,35 +156,36 @@ class Assembler {
   private readonly fixups: Fixup[] = [];
   private readonly diagnostics: Diagnostic[] = [];
   private line = 0;
-  private lineText = "";
   private tokens: Token[] = [];
   private next = 0;
   private statementEnd = 0;
 
   constructor(text: string, options: AssembleOptions) {
-    this.text = text;
+    this.textLines = blankBlockComments(text).split("\n");
     this.options = options;
   }
 
   run(): Assembly {
-    for (const lineText of blankBlockComments(this.text).split("\n")) {
+    for (const lineText of this.textLines) {
       this.line++;
-      this.lineText = lineText;
       this.assembleLine(lineText);
       if (this.diagnostics.length >= MAX_DIAGNOSTICS) break;
     }
-    for (const fixup of this.fixups) this.resolve(fixup);
+    for (const fixup of this.fixups) {
+      if (this.diagnostics.length >= MAX_DIAGNOSTICS) break;
+      this.resolve(fixup);
+    }
     return {
       ok: this.diagnostics.length === 0,
       bytes: encode(tableOf(this.insns), this.options.byteOrder),
       labels: this.labels,
       lines: this.lines,
-      diagnostics: this.diagnostics.slice(0, MAX_DIAGNOSTICS),
+      diagnostics: this.diagnostics,
     };
   }
 
   private assembleLine(lineText: string): void {
-    if (OBJDUMP_NOISE.test(lineText) || /^\s*;/.test(lineText)) return;
+    if (isObjdumpNoise(lineText) || /^\s*;/.test(lineText)) return;
     const heading = OBJDUMP_HEADING.exec(lineText);
     if (heading !== null) {
       this.labels.set(heading[1], this.insns.length);
@@ -194,6 +201,7 @@ class Assembler {
     });
     let start = 0;
     for (const statement of code.split(";")) {
+      if (this.diagnostics.length >= MAX_DIAGNOSTICS) return;
       this.tokens = lex(statement, start);
       this.statementEnd = start + statement.trimEnd().length + 1;
       this.next = 0;
@@ -212,7 +220,8 @@ class Assembler {
   }
 
   private report(code: `isa/${string}`, line: number, column: number, message: string, hint?: string): void {
-    const text = line === this.line ? this.lineText : (this.text.split("\n", line)[line - 1] ?? "");
+    const text = this.textLines[line - 1].slice(0, MAX_QUOTE);
+    const message = what.slice(0, MAX_QUOTE);
     const source = { file: this.options.file ?? "<text>", line, column, text };
     this.diagnostics.push(hint === undefined ? { code, message, source } : { code, message, source, hint });
   }

@@ -8,45 +8,46 @@ export interface Token {
   readonly column: number;
 }
 
-const PATTERNS: readonly { kind: Token["kind"] | "space"; pattern: RegExp }[] = [
-  { kind: "space", pattern: /[ \t\r\f\v]+/y },
-  // 1f and 1b name the next and the previous label `1:`.
-  { kind: "name", pattern: /\d+[bf](?![\w.$@])/y },
-  { kind: "number", pattern: /0x[0-9a-f]+|0b[01]+|\d+/iy },
-  { kind: "number", pattern: /'(?:[^'\\]|\\.)'/y },
-  // `s` belongs to the operator: s>>= s> s>= s< s<= s/= s%=
-  { kind: "punct", pattern: /s(?:>>=|[<>]=?|[/%]=)/y },
-  // `<local f>` after a call, `<f+0x8>` after a jump: notes, not operators.
-  { kind: "note", pattern: /<[^<>=\s][^<>]*>/y },
-  { kind: "name", pattern: /[A-Za-z_.$][\w.$@]*/y },
-  { kind: "punct", pattern: /<<=|>>=|<<|>>|[-+*/%&|^=!<>]=|[-+*/%&|^=<>()[\],:~!{}]/y },
-];
+const WORD = new RegExp(
+  [
+    "[ \\t\\r\\f\\v]+",
+    // 1f and 1b name the next and the previous label `1:`.
+    "(?<near>\\d+[bf](?![\\w.$@]))",
+    "(?<number>0x[0-9a-f]+|0b[01]+|\\d+|'(?:[^'\\\\]|\\\\.)')",
+    // `s` belongs to the operator: s>>= s> s>= s< s<= s/= s%=
+    "(?<signed>s(?:>>=|[<>]=?|[/%]=))",
+    // `<local f>` after a call, `<f+0x8>` after a jump: notes, not operators.
+    "(?<note><[^<>=\\s][^<>]*>)",
+    "(?<name>[A-Za-z_.$][\\w.$@]*)",
+    "(?<punct><<=|>>=|<<|>>|[-+*/%&|^=!<>]=|[-+*/%&|^=<>()\\[\\],:~!])",
+    "(?<bad>[^])",
+  ].join("|"),
+  "giu",
+);
+
+const MAX_DIGITS = 80; // more cannot fit an instruction, and would take BigInt long to read
 
 /** Words of one statement, whose text starts at 0-based `start` of its line. What is no word comes out as `bad`. */
 export function lex(text: string, start: number): Token[] {
   const tokens: Token[] = [];
-  for (let at = 0; at < text.length; ) {
-    const { kind, word } = wordAt(text, at);
-    if (kind !== "space") {
-      const value = kind === "number" ? numberOf(word) : 0n;
-      tokens.push({ kind, text: word, value, column: start + at + 1 });
-    }
-    at += word.length;
+  for (const match of text.matchAll(WORD)) {
+    const kind = kindOf(match.groups ?? {});
+    if (kind === undefined) continue; // white space
+    const value = kind === "number" ? numberOf(match[0]) : 0n;
+    tokens.push({ kind, text: match[0], value, column: start + match.index + 1 });
   }
   return tokens;
 }
 
-function wordAt(text: string, at: number): { kind: Token["kind"] | "space"; word: string } {
-  for (const { kind, pattern } of PATTERNS) {
-    const sticky = new RegExp(pattern); // a copy: lastIndex is state
-    sticky.lastIndex = at;
-    const word = sticky.exec(text)?.[0];
-    if (word !== undefined) return { kind, word };
-  }
-  return { kind: "bad", word: String.fromCodePoint(text.codePointAt(at) ?? 0) };
+function kindOf(groups: Readonly<Record<string, string | undefined>>): Token["kind"] | undefined {
+  if (groups.name !== undefined || groups.near !== undefined) return "name";
+  if (groups.number !== undefined) return groups.number.length > MAX_DIGITS ? "bad" : "number";
+  if (groups.punct !== undefined || groups.signed !== undefined) return "punct";
+  if (groups.note !== undefined) return "note";
+  return groups.bad === undefined ? undefined : "bad";
 }
 
-const ESCAPES: Record<string, number> = { n: 10, t: 9, r: 13, b: 8, f: 12, "0": 0 };
+const ESCAPES: Readonly<Record<string, number>> = { n: 10, t: 9, r: 13, b: 8, f: 12, "0": 0 };
 
 function numberOf(word: string): bigint {
   if (word.startsWith("'")) {

@@ -159,6 +159,21 @@ describe("random input", () => {
     );
   });
 
+  it.each([
+    { name: "a line of blanks", text: " ".repeat(2_000_000) },
+    { name: "a number of a million digits", text: `r0 = ${"9".repeat(1_000_000)}` },
+    { name: "colons and blanks", text: ": ".repeat(300_000) },
+    { name: "open notes", text: "<a".repeat(300_000) },
+    { name: "open comments", text: "/*".repeat(300_000) },
+    { name: "unknown labels", text: "goto x\n".repeat(100_000) },
+    { name: "wrong lines", text: "@\n".repeat(300_000) },
+    { name: "wrong statements", text: "@;".repeat(300_000) },
+    { name: "a long name", text: `${"a".repeat(1_000_000)}\n`.repeat(3) },
+    { name: "semicolons", text: ";".repeat(1_000_000) },
+  ])("$name is read in linear time", { timeout: 5_000 }, ({ text }) => {
+    expect(assemble(text).diagnostics.length).toBeLessThanOrEqual(100);
+  });
+
   it("deep parentheses end in a diagnostic", () => {
     expect(assemble(`r0 = ${"(".repeat(100_000)}`).ok).toBe(false);
     expect(assemble(`r0 = ${"-".repeat(100_000)}1`).ok).toBe(false);

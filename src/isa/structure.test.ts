@@ -284,6 +284,14 @@ describe.each([
   it("in the kernel's words", () => expect(messages(text, patch)).toEqual(want));
 });
 
+it("accepts callx where it is asked to, with the other fields 0", () => {
+  const callx = { opcode: 0x8d, dst: 1, src: 0, off: 0, imm: 0 };
+  const exit = { opcode: 0x95, dst: 0, src: 0, off: 0, imm: 0 };
+  expect(checkStructure(tableOf([callx, exit]), { callx: true })).toEqual([]);
+  const found = checkStructure(tableOf([{ ...callx, imm: 2 }, exit]), { callx: true });
+  expect(found).toMatchObject([{ message: "BPF_CALL uses reserved fields", insn: 0 }]);
+});
+
 it("refuses the empty program", () => {
   expect(checkStructure(decode(new Uint8Array(0)))).toMatchObject([{ code: "isa/empty" }]);
 });

@@ -33,6 +33,12 @@ import {
   SOURCE_X,
 } from "./opcode.ts";
 
+/** What to allow beyond Linux. */
+export interface StructureOptions {
+  /** Take `callx` (call the helper or function whose number is in `dst`) for an instruction. Default false, as Linux. */
+  readonly callx?: boolean;
+}
+
 /**
  * What is wrong with a program's form, in the order in which Linux looks; empty when nothing is. An engine may run a
  * program without findings without ever leaving its instructions or its registers: every opcode is known, every jump
@@ -43,16 +49,17 @@ import {
  * @see kernel/bpf/verifier.c @ v6.18: `add_subprog_and_kfunc`, `check_subprogs`, `resolve_pseudo_ldimm64`, `check_cfg`,
  * and the `uses reserved fields` tests of `do_check`
  */
-export function checkStructure(insns: InsnTable): Diagnostic[] {
+export function checkStructure(insns: InsnTable, options: StructureOptions = {}): Diagnostic[] {
   if (insns.length === 0) {
     const hint = "a program needs at least 'r0 = 0' and 'exit'";
     return [{ code: "isa/empty", message: "the program has no instructions", hint }];
   }
+  const known = (opcode: number) => KNOWN.has(opcode) || (options.callx === true && opcode === Opcode.CALLX);
   return [
     ...checkFunctions(insns),
-    ...checkInstructions(insns),
+    ...checkInstructions(insns, known),
     ...checkLandings(insns),
-    ...checkFields(insns),
+    ...checkFields(insns, known),
   ];
 }
 
@@ -115,7 +122,7 @@ function checkFunction(insns: InsnTable, start: number, end: number, found: Diag
 }
 
 /** Opcodes, loads' modes, and the second slot of each wide load. */
-function checkInstructions(insns: InsnTable): Diagnostic[] {
+function checkInstructions(insns: InsnTable, known: (opcode: number) => boolean): Diagnostic[] {
   const found: Diagnostic[] = [];
   for (let slot = 0; slot < insns.length; slot += slotsOf(insns, slot)) {
     const opcode = insns.opcode[slot];
@@ -127,7 +134,7 @@ function checkInstructions(insns: InsnTable): Diagnostic[] {
       found.push(reserved("BPF_LDX", slot));
     } else if (isWide(opcode)) {
       checkWide(insns, slot, found);
-    } else if (!KNOWN.has(opcode)) {
+    } else if (!known(opcode)) {
       const message = `unknown opcode ${opcode.toString(16).padStart(2, "0")}`;
       const hint = opcode === Opcode.CALLX ? "Linux has no callx; call the function directly" : undefined;
       found.push({
@@ -179,11 +186,11 @@ function checkLandings(insns: InsnTable): Diagnostic[] {
 }
 
 /** Fields that must be zero, and registers. Instructions with an unknown opcode are left to {@link checkInstructions}. */
-function checkFields(insns: InsnTable): Diagnostic[] {
+function checkFields(insns: InsnTable, known: (opcode: number) => boolean): Diagnostic[] {
   const found: Diagnostic[] = [];
   for (let slot = 0; slot < insns.length; slot += slotsOf(insns, slot)) {
     const opcode = insns.opcode[slot];
-    if (!KNOWN.has(opcode)) continue;
+    if (!known(opcode)) continue;
     if (isAlu(opcode)) checkAlu(insns, slot, found);
     else if (isJumpClass(opcode)) checkJump(insns, slot, found);
     else checkMemory(insns, slot, found);
@@ -237,7 +244,9 @@ function checkJump(insns: InsnTable, slot: number, found: Diagnostic[]): void {
   const operand = (opcode & SOURCE_X) !== 0 ? imm : src; // the one a comparison does not use
   switch (opcode & CODE_MASK) {
     case JmpCode.CALL:
-      if (dst !== 0 || src > PseudoCall.KFUNC || (off !== 0 && src !== PseudoCall.KFUNC)) {
+      if (opcode === Opcode.CALLX) {
+        if (src !== 0 || off !== 0 || imm !== 0) found.push(reserved("BPF_CALL", slot));
+      } else if (dst !== 0 || src > PseudoCall.KFUNC || (off !== 0 && src !== PseudoCall.KFUNC)) {
         found.push(reserved("BPF_CALL", slot));
       }
       return;
