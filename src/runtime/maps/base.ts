@@ -11,6 +11,7 @@ import {
   BPF_F_RDONLY,
   BPF_F_WRONLY,
   BPF_NOEXIST,
+  EBUSY,
   EINVAL,
   ENOENT,
   ENOMEM,
@@ -93,6 +94,8 @@ export abstract class MapBase implements EmbeddedMap, ProgramSide {
   private scratchAt = 0;
   private isFrozen = false;
   private isClosed = false;
+  /** Maps that hold this one as an inner map: its memory stays until they let go. */
+  private holders = 0;
 
   constructor(parts: MapParts) {
     this.name = parts.spec.name;
@@ -114,10 +117,6 @@ export abstract class MapBase implements EmbeddedMap, ProgramSide {
 
   get frozen(): boolean {
     return this.isFrozen;
-  }
-
-  protected get closed(): boolean {
-    return this.isClosed;
   }
 
   get count(): number {
@@ -181,8 +180,9 @@ export abstract class MapBase implements EmbeddedMap, ProgramSide {
   }
 
   freeze(): void {
-    if (this.isFrozen) throw this.error("freeze", -16);
-    if (this.fields.length > 0) throw this.error("freeze", -EPERM);
+    if (this.fields.length > 0) throw this.error("freeze", -ENOTSUPP);
+    if ((this.spec.flags & BPF_F_RDONLY) !== 0) throw this.error("freeze", -EPERM);
+    if (this.isFrozen) throw this.error("freeze", -EBUSY);
     this.isFrozen = true;
     this.module.memory.view.setUint32(this.address + MAP_FROZEN, 1, true);
   }
@@ -229,6 +229,20 @@ export abstract class MapBase implements EmbeddedMap, ProgramSide {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    if (this.holders === 0) this.destroy();
+  }
+
+  /** Keeps the memory until {@link letGo}, also past {@link close}. */
+  hold(): void {
+    this.holders++;
+  }
+
+  letGo(): void {
+    this.holders--;
+    if (this.isClosed && this.holders === 0) this.destroy();
+  }
+
+  private destroy(): void {
     this.release();
     if (this.scratchAt) this.wasm.free(this.scratchAt);
     this.wasm.mapDestroy(this.address);

@@ -1,74 +1,119 @@
-import { errnoName, MAP_TYPES, type MapTypeName } from "../../abi/index.ts";
+import { errnoName, type MapTypeName } from "../../abi/index.ts";
 import { BpfError } from "../../base/index.ts";
 import type { MapSpec } from "../../object/index.ts";
 import { MAP_FIELDS, MAP_ID, MAP_NATIVE } from "../layout.ts";
+import {
+  type Allocate,
+  allocateArena,
+  allocateArrayOfMaps,
+  allocateCgroupStorage,
+  allocateCpuMap,
+  allocateDevMap,
+  allocateFdArray,
+  allocateHashOfMaps,
+  allocateNative,
+  allocateProgArray,
+  allocateReuseport,
+  allocateSockMap,
+  allocateStackTrace,
+  allocateStorage,
+  allocateXskMap,
+} from "./allocate.ts";
+import { ArenaMap } from "./arena.ts";
 import { ArrayMap, PercpuArrayMap } from "./array.ts";
 import type { MapBase, MapParts } from "./base.ts";
 import { BloomFilterMap } from "./bloom-filter.ts";
+import { CgroupArrayMap } from "./cgroup-array.ts";
+import { EINVAL, ENOMEM } from "./constants.ts";
+import { CpuMap } from "./cpumap.ts";
+import { DevMap, DevMapHash } from "./devmap.ts";
 import { HashMap, PercpuHashMap } from "./hash.ts";
+import { CgroupStorageMap, LocalStorageMap } from "./local-storage.ts";
 import { LpmTrieMap } from "./lpm-trie.ts";
 import { LruHashMap, LruPercpuHashMap } from "./lru-hash.ts";
 import type { CreateMapOptions, EmbeddedMap, SpecialField } from "./map.ts";
-import { isErrno, type MapExports, type MapModule } from "./map-exports.ts";
+import { isErrno, type MapModule } from "./map-exports.ts";
+import { ArrayOfMaps, HashOfMaps } from "./map-in-map.ts";
+import { PerfEventArrayMap } from "./perf-event-array.ts";
+import { ProgArrayMap } from "./prog-array.ts";
 import { QueueStackMap } from "./queue-stack.ts";
 import { RingBufferMap, UserRingBufferMap } from "./ring-buffer.ts";
+import { ReuseportSockArray, SockHash, SockMap } from "./sock-maps.ts";
 import { FIELD_CODES, specialFields } from "./special-fields.ts";
+import { StackTraceMap } from "./stack-trace.ts";
+import { XskMap } from "./xskmap.ts";
 
-/** How a kind comes to be. */
+/** How a kind comes to be: its header and storage, then the object over them. */
 interface MapKind {
-  /** Address of the header, or -errno: `map_alloc_check` and `map_alloc` of the kind. */
-  readonly allocate: (wasm: MapExports, spec: MapSpec, options: CreateMapOptions) => number;
+  readonly allocate: Allocate;
   readonly make: (parts: MapParts, options: CreateMapOptions) => MapBase;
 }
 
-/** Kinds whose storage is in wasm. */
-function native(make: (parts: MapParts) => MapBase): MapKind {
-  return {
-    allocate: (wasm, spec, options) =>
-      wasm.mapCreate(
-        MAP_TYPES[spec.type].id,
-        spec.keySize,
-        spec.valueSize,
-        spec.maxEntries,
-        spec.flags,
-        BigInt.asUintN(64, spec.mapExtra),
-        options.numCpus,
-      ),
-    make,
-  };
-}
-
-/** Behaviour of every map type of `abi/`. */
-const MAP_KINDS: Partial<Record<MapTypeName, MapKind>> = {
-  BPF_MAP_TYPE_HASH: native((parts) => new HashMap(parts)),
-  BPF_MAP_TYPE_ARRAY: native((parts) => new ArrayMap(parts)),
-  BPF_MAP_TYPE_PERCPU_HASH: native((parts) => new PercpuHashMap(parts)),
-  BPF_MAP_TYPE_PERCPU_ARRAY: native((parts) => new PercpuArrayMap(parts)),
-  BPF_MAP_TYPE_LRU_HASH: native((parts) => new LruHashMap(parts)),
-  BPF_MAP_TYPE_LRU_PERCPU_HASH: native((parts) => new LruPercpuHashMap(parts)),
-  BPF_MAP_TYPE_LPM_TRIE: native((parts) => new LpmTrieMap(parts)),
-  BPF_MAP_TYPE_QUEUE: native((parts) => new QueueStackMap(parts)),
-  BPF_MAP_TYPE_STACK: native((parts) => new QueueStackMap(parts)),
-  BPF_MAP_TYPE_RINGBUF: native((parts) => new RingBufferMap(parts)),
-  BPF_MAP_TYPE_BLOOM_FILTER: native((parts) => new BloomFilterMap(parts)),
-  BPF_MAP_TYPE_USER_RINGBUF: native((parts) => new UserRingBufferMap(parts)),
+/** Behaviour of every map type of `abi/`; a string: why the embedded kernel has none. */
+export const MAP_KINDS: Record<MapTypeName, MapKind | string> = {
+  BPF_MAP_TYPE_HASH: { allocate: allocateNative, make: (p) => new HashMap(p) },
+  BPF_MAP_TYPE_ARRAY: { allocate: allocateNative, make: (p) => new ArrayMap(p) },
+  BPF_MAP_TYPE_PROG_ARRAY: { allocate: allocateProgArray, make: (p, o) => new ProgArrayMap(p, o) },
+  BPF_MAP_TYPE_PERF_EVENT_ARRAY: { allocate: allocateFdArray, make: (p) => new PerfEventArrayMap(p) },
+  BPF_MAP_TYPE_PERCPU_HASH: { allocate: allocateNative, make: (p) => new PercpuHashMap(p) },
+  BPF_MAP_TYPE_PERCPU_ARRAY: { allocate: allocateNative, make: (p) => new PercpuArrayMap(p) },
+  BPF_MAP_TYPE_STACK_TRACE: { allocate: allocateStackTrace, make: (p) => new StackTraceMap(p) },
+  BPF_MAP_TYPE_CGROUP_ARRAY: { allocate: allocateFdArray, make: (p) => new CgroupArrayMap(p) },
+  BPF_MAP_TYPE_LRU_HASH: { allocate: allocateNative, make: (p) => new LruHashMap(p) },
+  BPF_MAP_TYPE_LRU_PERCPU_HASH: { allocate: allocateNative, make: (p) => new LruPercpuHashMap(p) },
+  BPF_MAP_TYPE_LPM_TRIE: { allocate: allocateNative, make: (p) => new LpmTrieMap(p) },
+  BPF_MAP_TYPE_ARRAY_OF_MAPS: { allocate: allocateArrayOfMaps, make: (p, o) => new ArrayOfMaps(p, o) },
+  BPF_MAP_TYPE_HASH_OF_MAPS: { allocate: allocateHashOfMaps, make: (p, o) => new HashOfMaps(p, o) },
+  BPF_MAP_TYPE_DEVMAP: { allocate: allocateDevMap, make: (p, o) => new DevMap(p, o) },
+  BPF_MAP_TYPE_SOCKMAP: { allocate: allocateSockMap, make: (p, o) => new SockMap(p, o) },
+  BPF_MAP_TYPE_CPUMAP: { allocate: allocateCpuMap, make: (p, o) => new CpuMap(p, o) },
+  BPF_MAP_TYPE_XSKMAP: { allocate: allocateXskMap, make: (p) => new XskMap(p) },
+  BPF_MAP_TYPE_SOCKHASH: { allocate: allocateSockMap, make: (p, o) => new SockHash(p, o) },
+  BPF_MAP_TYPE_CGROUP_STORAGE: { allocate: allocateCgroupStorage, make: (p) => new CgroupStorageMap(p) },
+  BPF_MAP_TYPE_REUSEPORT_SOCKARRAY: {
+    allocate: allocateReuseport,
+    make: (p, o) => new ReuseportSockArray(p, o),
+  },
+  BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE: {
+    allocate: allocateCgroupStorage,
+    make: (p) => new CgroupStorageMap(p),
+  },
+  BPF_MAP_TYPE_QUEUE: { allocate: allocateNative, make: (p) => new QueueStackMap(p) },
+  BPF_MAP_TYPE_STACK: { allocate: allocateNative, make: (p) => new QueueStackMap(p) },
+  BPF_MAP_TYPE_SK_STORAGE: { allocate: allocateStorage, make: (p) => new LocalStorageMap(p) },
+  BPF_MAP_TYPE_DEVMAP_HASH: { allocate: allocateDevMap, make: (p, o) => new DevMapHash(p, o) },
+  BPF_MAP_TYPE_STRUCT_OPS:
+    "struct_ops replaces functions of the Linux kernel; there are none here to replace",
+  BPF_MAP_TYPE_RINGBUF: { allocate: allocateNative, make: (p) => new RingBufferMap(p) },
+  BPF_MAP_TYPE_INODE_STORAGE: { allocate: allocateStorage, make: (p) => new LocalStorageMap(p) },
+  BPF_MAP_TYPE_TASK_STORAGE: { allocate: allocateStorage, make: (p) => new LocalStorageMap(p) },
+  BPF_MAP_TYPE_BLOOM_FILTER: { allocate: allocateNative, make: (p) => new BloomFilterMap(p) },
+  BPF_MAP_TYPE_USER_RINGBUF: { allocate: allocateNative, make: (p) => new UserRingBufferMap(p) },
+  BPF_MAP_TYPE_CGRP_STORAGE: { allocate: allocateStorage, make: (p) => new LocalStorageMap(p) },
+  BPF_MAP_TYPE_ARENA: { allocate: allocateArena, make: (p) => new ArenaMap(p) },
 };
 
 /**
  * Creates a map in the module's linear memory: BPF_MAP_CREATE, then the globals' initial data.
- * @throws BpfError `runtime/map-create` with the kernel's `errno` (EINVAL, E2BIG, ENOMEM, ENOTSUPP …).
+ * @throws BpfError `runtime/map-unsupported`, or `runtime/map-create` with the kernel's `errno` (EINVAL, E2BIG, ENOMEM, ENOTSUPP …).
  */
 export function createMap(module: MapModule, spec: MapSpec, options: CreateMapOptions): EmbeddedMap {
   const kind = MAP_KINDS[spec.type];
-  if (kind === undefined) throw createError(spec, -22);
+  if (typeof kind === "string") {
+    throw new BpfError("runtime/map-unsupported", `map '${spec.name}' (${spec.type}): ${kind}`, {
+      errno: "ENOTSUPP",
+      subject: spec.name,
+      hint: "load the object without its struct_ops maps and programs",
+    });
+  }
   checkNumbers(spec, options);
-  const address = kind.allocate(module.exports, spec, options);
+  const address = kind.allocate(module, spec, options);
   if (isErrno(address)) throw createError(spec, address);
   const fields = specialFields(options.btf, spec.valueType, spec.valueSize);
   const at = address >>> 0;
   if (!writeHeader(module, at, options.id, fields)) {
     module.exports.mapDestroy(at);
-    throw createError(spec, -12);
+    throw createError(spec, -ENOMEM);
   }
   const map = kind.make(
     {
@@ -91,7 +136,7 @@ export function createMap(module: MapModule, spec: MapSpec, options: CreateMapOp
 function checkNumbers(spec: MapSpec, options: CreateMapOptions): void {
   const numbers = [spec.keySize, spec.valueSize, spec.maxEntries, spec.flags, options.id];
   const fit = numbers.every((number) => Number.isInteger(number) && number >= 0 && number <= 0xffffffff);
-  if (!fit || !(options.numCpus >= 1 && options.numCpus <= 8192)) throw createError(spec, -22);
+  if (!fit || !(options.numCpus >= 1 && options.numCpus <= 8192)) throw createError(spec, -EINVAL);
 }
 
 /** Id and table of special fields; values with timers or kptrs are the host's business. False: no memory. */
@@ -113,9 +158,12 @@ function writeHeader(module: MapModule, map: number, id: number, fields: readonl
 }
 
 function initialise(map: MapBase, data: Uint8Array): void {
-  if (!(map instanceof ArrayMap) || data.length > map.spec.valueSize) {
+  const fits =
+    (map instanceof ArrayMap && data.length <= map.spec.valueSize) ||
+    (map instanceof ArenaMap && data.length <= map.size);
+  if (!fits) {
     map.close();
-    throw createError(map.spec, -22, "initial data does not fit the map");
+    throw createError(map.spec, -EINVAL, "initial data does not fit the map");
   }
   map.initialise(data);
 }

@@ -81,6 +81,9 @@ export interface ProgramHandle {
 export interface ObjectRegistry {
   mapById(id: number): EmbeddedMap | undefined;
   programById(id: number): ProgramHandle | undefined;
+  /** Socket maps: address of the `struct bpf_sock` of the socket with that id, and back; 0: none. */
+  socketAddress?(id: number): number;
+  socketId?(address: number): number;
 }
 
 /** A sample at the head of a user ring buffer. */
