@@ -219,7 +219,7 @@ class Assembler {
     }
   }
 
-  private report(code: `isa/${string}`, line: number, column: number, message: string, hint?: string): void {
+  private report(code: `isa/${string}`, line: number, column: number, what: string, hint?: string): void {
     const text = this.textLines[line - 1].slice(0, MAX_QUOTE);
     const message = what.slice(0, MAX_QUOTE);
     const source = { file: this.options.file ?? "<text>", line, column, text };
