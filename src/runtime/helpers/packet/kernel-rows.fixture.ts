@@ -12,7 +12,9 @@ export type Step =
   | { readonly load: number; readonly size: 1 | 2 | 4 | 8 }
   | { readonly store: number; readonly value: number }
   /** A byte of the packet through data and data_end; -1 outside. */
-  | { readonly packet: number };
+  | { readonly packet: number }
+  /** LD_ABS; outside the packet the program ends there. */
+  | { readonly absolute: number; readonly size: 1 | 2 | 4 };
 
 /** A program as a row of steps. Every step's r0 is kept; the scratch memory is compared too. */
 export interface PacketRow {
@@ -63,6 +65,8 @@ export function toInsns(row: PacketRow, mapId: number): Uint8Array {
     else if ("store" in step) {
       insn(0xb7, 0, 0, 0, step.value);
       insn(0x63, 6, 0, step.store, 0);
+    } else if ("absolute" in step) {
+      insn({ 1: 0x30, 2: 0x28, 4: 0x20 }[step.size], 0, 0, 0, step.absolute);
     } else {
       insn(0x61, 2, 6, dataFields[0], 0);
       insn(0x61, 3, 6, dataFields[1], 0);
@@ -474,6 +478,20 @@ export const PACKET_ROWS: readonly PacketRow[] = [
     data,
     steps: [call("skb_ecn_set_ce", "ctx"), ...bytes(14, 15, 16, 24, 25, 30)],
   })),
+  ...([TC, FILTER] as const).flatMap((type) =>
+    each(
+      [
+        0, 12, 14, 23, 40, 41, 43, 44, 54, 55, 57, 58, -1, -4, -14, -0x100000, -0xffff1, -0xfffd7, -0x100001,
+        -0x200000, -0x1ffff2, -0x1fffc6, -0x1fffc8, -0x200001, -0x1000, -0xfff,
+      ],
+      (absolute) => ({
+        name: `${type} LD_ABS ${absolute}`,
+        type,
+        data: IPV4,
+        steps: ([1, 2, 4] as const).map((size) => ({ absolute, size })),
+      }),
+    ),
+  ),
 
   // Checksums.
   ...each(

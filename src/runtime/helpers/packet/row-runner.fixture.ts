@@ -7,7 +7,7 @@ import type { Host } from "../../host.ts";
 import { Memory } from "../../memory.ts";
 import type { RunState } from "../../run-state.ts";
 import type { KernelModule } from "../../wasm-module.ts";
-import { PACKET_HELPERS } from "./index.ts";
+import { loadAbsolute, PACKET_HELPERS } from "./index.ts";
 import { type Arg, type PacketRow, SCRATCH_AT, VALUE_BYTES } from "./kernel-rows.fixture.ts";
 import { SK_BUFF } from "./sk-buff.ts";
 import { SocketObjects } from "./socket-objects.ts";
@@ -89,8 +89,10 @@ export function runRow(row: PacketRow): RowResult {
     scratch: new Map(),
   } as RunState;
   for (const [i, step] of row.steps.entries()) {
-    memory.view.setBigUint64(value + 8 * i, BigInt.asUintN(64, doStep()), true);
-    function doStep(): bigint {
+    const r0 = doStep();
+    if (r0 === undefined) break;
+    memory.view.setBigUint64(value + 8 * i, BigInt.asUintN(64, r0), true);
+    function doStep(): bigint | undefined {
       const { view } = memory;
       if ("call" in step) {
         const impl = (PACKET_HELPERS as Record<string, unknown>)[step.call];
@@ -105,6 +107,11 @@ export function runRow(row: PacketRow): RowResult {
       if ("store" in step) {
         view.setUint32(run.contextAddress + step.store, step.value, true);
         return BigInt(step.value);
+      }
+      if ("absolute" in step) {
+        if (run.packet === undefined) throw new Error("no packet");
+        const found = loadAbsolute(run.packet, step.absolute, step.size);
+        return found === undefined ? undefined : BigInt(found);
       }
       const fields = row.type === "BPF_PROG_TYPE_XDP" ? [0, 4] : [SK_BUFF.data, SK_BUFF.dataEnd];
       const data = view.getUint32(run.contextAddress + fields[0], true);
