@@ -3,6 +3,7 @@ import type { LoadedCode } from "./code.ts";
 import type { CallbackArg, DeferredCallback, Heap } from "./helper-call.ts";
 import { type ActiveRun, HelperEngine, type HelperSurroundings, ProgramExit } from "./helper-engine.ts";
 import { HelperState } from "./helpers/index.ts";
+import { loadAbsolute } from "./helpers/packet/index.ts";
 import type { Host } from "./host.ts";
 import {
   MACHINE_CODE,
@@ -36,9 +37,6 @@ import { type KernelModule, openKernelModule } from "./wasm-module.ts";
 export const DEFAULT_BUDGET = 1_000_000_000;
 /** References a run may take: the size of the table that tells held from released. */
 const MAX_REFERENCES = 65536;
-/** Linux: negative LD_ABS offsets are relative to the network or the link layer header. */
-const SKF_NET_OFF = -0x100000;
-const SKF_LL_OFF = -0x200000;
 
 export interface InterpreterOptions {
   readonly host: Host;
@@ -339,30 +337,11 @@ export class Interpreter implements HelperSurroundings {
       );
     }
     const { memory } = this.module;
-    const bytes = this.packetBytes(packet, offset, size);
-    if (bytes === undefined) return 0;
-    let value = 0;
-    for (const byte of bytes) value = value * 256 + byte;
+    const value = loadAbsolute(packet, offset, size);
+    if (value === undefined) return 0;
     const depth = memory.view.getUint32(run.machine + MACHINE_DEPTH, true);
     writeValue(memory.view, registerAddress(run.machine, depth, 0), value);
     return 1;
-  }
-
-  private packetBytes(packet: PacketBuffer, offset: number, size: number): Uint8Array | undefined {
-    const { u8 } = this.module.memory;
-    if (offset >= 0) {
-      if (offset + size > packet.length) return undefined;
-      const inLinear = packet.dataEnd - packet.data;
-      const out = new Uint8Array(size);
-      for (let i = 0; i < size; i++)
-        out[i] = offset + i < inLinear ? u8[packet.data + offset + i] : packet.frags[offset + i - inLinear];
-      return out;
-    }
-    const { skb } = packet;
-    if (skb === undefined || offset < SKF_LL_OFF) return undefined;
-    const at =
-      offset >= SKF_NET_OFF ? skb.networkHeader + offset - SKF_NET_OFF : skb.macHeader + offset - SKF_LL_OFF;
-    return at >= packet.start && at + size <= packet.dataEnd ? u8.slice(at, at + size) : undefined;
   }
 
   /** A pointer field of a map value was loaded: what the helpers stored there says what it points to. */
