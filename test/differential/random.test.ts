@@ -1,0 +1,52 @@
+// Random programs in the running kernel and in the embedded one: same verdicts, packets and maps.
+// SKEP_DIFF_RUNS: how many (default 300); SKEP_DIFF_SEED: the first seed (default 0). A failure names its seed.
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { decode, disassemble } from "../../src/isa/index.ts";
+import type { Kernel } from "../../src/object/index.ts";
+import { openEmbeddedKernel } from "../../src/runtime/index.ts";
+import { fixedHost } from "./host.ts";
+import { LinuxOracle } from "./kernel.ts";
+import { type RandomCase, randomCase } from "./random-program.ts";
+import { runOnEmbedded, runOnLinux } from "./run-case.ts";
+
+const count = Number(process.env.SKEP_DIFF_RUNS ?? 300);
+const firstSeed = Number(process.env.SKEP_DIFF_SEED ?? 0);
+const BATCH = 50;
+
+const opened = await LinuxOracle.open();
+const reason = typeof opened === "string" ? opened : "";
+
+describe.skipIf(reason !== "")(`random programs${reason && ` (skipped: ${reason})`}`, () => {
+  const oracle = opened as LinuxOracle;
+  let kernel: Kernel;
+  let rejected = 0;
+  beforeAll(async () => {
+    kernel = await openEmbeddedKernel({ host: fixedHost(oracle.numCpus) });
+  });
+  afterAll(() => {
+    kernel[Symbol.dispose]();
+    oracle.close();
+  });
+
+  for (let first = firstSeed; first < firstSeed + count; first += BATCH) {
+    const last = Math.min(first + BATCH, firstSeed + count) - 1;
+    it(`seeds ${first} to ${last} do the same in both kernels`, async () => {
+      for (let seed = first; seed <= last; seed++) {
+        const test = randomCase(seed);
+        const want = await runOnLinux(oracle, test);
+        if ("rejected" in want) {
+          rejected++;
+          continue;
+        }
+        const got = await runOnEmbedded(kernel, test);
+        expect(got, `seed ${seed}, ${test.type}\n${listing(test)}`).toEqual(want);
+      }
+    });
+  }
+
+  it("hardly any is rejected by the kernel", () => expect(rejected).toBeLessThanOrEqual(count / 20));
+});
+
+function listing(test: RandomCase): string {
+  return test.programs.map(({ insns }) => disassemble(decode(insns))).join("\n--\n");
+}
