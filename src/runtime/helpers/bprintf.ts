@@ -11,7 +11,13 @@ export const MAX_BPRINTF_BUF = 1024;
 /** Linux: MAX_BPRINTF_BIN_ARGS, the room for packed arguments; strings are cut to what is left of it. */
 const BIN_ARGS = 512;
 
-/** A piece of the rendered text. */
+/** Text as far as there was room for it, and how long all of it would be. */
+export interface Formatted {
+  readonly bytes: Uint8Array;
+  readonly length: number;
+}
+
+/** A piece of the text to be rendered. */
 type Piece =
   | { readonly kind: "text"; readonly bytes: Uint8Array }
   | { readonly kind: "string"; readonly bytes: Uint8Array; readonly spec: Spec }
@@ -31,6 +37,10 @@ interface Spec {
 
 const NO_BYTES = new Uint8Array(0);
 const PERCENT = 0x25;
+const SPACE = 0x20;
+const ZERO = 0x30;
+/** Linux: FIELD_WIDTH_MAX. */
+const FIELD_WIDTH_MAX = (1 << 23) - 1;
 
 /**
  * Renders `format` (bytes up to its NUL) with the 64-bit arguments that the program gave. The format is what the
@@ -38,17 +48,22 @@ const PERCENT = 0x25;
  * %pi6` and `%d %i %u %x %X` with `l` or `ll`. Addresses given to `%s` and `%pI` are read without a fault: what is
  * not readable prints as empty or as zeros.
  *
- * @returns the text, untruncated and without a NUL, or a negated errno: EINVAL for a format that has no NUL in its
+ * @returns the text without a NUL, cut to `room` bytes, or a negated errno: EINVAL for a format that has no NUL in its
  *   `size` bytes, has a conversion unknown here, or more conversions than arguments; ENOSPC for arguments that take
  *   more than 512 bytes.
  * @see kernel/bpf/helpers.c `bpf_bprintf_prepare`, lib/vsprintf.c `bstr_printf` @ v6.12
  */
-export function bprintf(memory: Memory, format: Uint8Array, args: readonly bigint[]): Uint8Array | number {
+export function bprintf(
+  memory: Memory,
+  format: Uint8Array,
+  args: readonly bigint[],
+  room: number,
+): Formatted | number {
   const end = format.indexOf(0);
   if (end < 0) return -EINVAL;
   const pieces: Piece[] = [];
   const error = prepare(memory, format.subarray(0, end), args, pieces);
-  return error < 0 ? error : render(pieces);
+  return error < 0 ? error : render(pieces, room);
 }
 
 /** The 64-bit words at `address`, in order: the argument array of `snprintf`, `trace_vprintk`, `seq_printf`. */
@@ -148,8 +163,7 @@ function parseSpec(format: Uint8Array, start: number): { spec: Spec; next: numbe
   }
   let width = -1;
   while (i < format.length && isDigit(format[i])) {
-    // Linux clamps field widths to 16 bits (FIELD_WIDTH_MAX).
-    width = Math.min(Math.max(width, 0) * 10 + format[i] - 0x30, 0x7fffff);
+    width = Math.min(Math.max(width, 0) * 10 + format[i] - 0x30, FIELD_WIDTH_MAX);
     i++;
   }
   const conversion = i < format.length ? String.fromCharCode(format[i]) : "\0";
@@ -212,39 +226,57 @@ function numberPiece(
   return { piece: { kind: "number", value: number, spec: { ...parsed.spec, conversion } }, next: i + 1 };
 }
 
-function render(pieces: readonly Piece[]): Uint8Array {
-  const parts = pieces.map(renderPiece);
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+/** A piece as it appears: `fill` repeated `count` times between two texts. */
+interface Shown {
+  readonly before: Uint8Array;
+  readonly fill: number;
+  readonly count: number;
+  readonly after: Uint8Array;
 }
 
-function renderPiece(piece: Piece): Uint8Array {
+/** Widths go up to eight million, so padding beyond the room is only counted. */
+function render(pieces: readonly Piece[], room: number): Formatted {
+  const shown = pieces.map(show);
+  const length = shown.reduce(
+    (sum, { before, count, after }) => sum + before.length + count + after.length,
+    0,
+  );
+  const bytes = new Uint8Array(Math.min(length, room));
+  let at = 0;
+  const put = (text: Uint8Array): void => {
+    if (at < bytes.length) bytes.set(text.subarray(0, bytes.length - at), at);
+    at += text.length;
+  };
+  for (const { before, fill, count, after } of shown) {
+    put(before);
+    bytes.fill(fill, Math.min(at, bytes.length), Math.min(at + count, bytes.length));
+    at += count;
+    put(after);
+  }
+  return { bytes, length };
+}
+
+function show(piece: Piece): Shown {
   switch (piece.kind) {
     case "text":
-      return piece.bytes;
+      return { before: piece.bytes, fill: SPACE, count: 0, after: NO_BYTES };
     case "string":
       return pad(piece.bytes, piece.spec);
     case "char":
       return pad(Uint8Array.of(piece.code), piece.spec);
     case "number":
-      return ascii(formatNumber(piece.value, piece.spec));
+      return showNumber(piece.value, piece.spec);
     case "pointer":
-      return renderPointer(piece.value, piece.letter, piece.spec);
+      return showPointer(piece.value, piece.letter, piece.spec);
   }
 }
 
-function renderPointer(value: bigint, letter: string, spec: Spec): Uint8Array {
+function showPointer(value: bigint, letter: string, spec: Spec): Shown {
   // No symbol lies at any address here, and for an address without a symbol Linux prints the number.
   if (letter === "s" || letter === "S") return pad(ascii(`0x${value.toString(16)}`), spec);
-  const shown = letter === "x" || isNullOrError(value) ? value : hashAddress(value);
-  const digits = shown.toString(16);
-  if (spec.width < 0) return ascii(digits.padStart(16, "0"));
-  return ascii(formatDigits(digits, "", spec));
+  const number = letter === "x" || isNullOrError(value) ? value : hashAddress(value);
+  const padded = spec.width < 0 ? { ...spec, zero: true, width: 16 } : spec;
+  return padDigits(number.toString(16), "", padded);
 }
 
 /** Linux: IS_ERR_OR_NULL: not addresses, so printed as they are. */
@@ -259,33 +291,26 @@ function hashAddress(value: bigint): bigint {
   return (x ^ (x >> 32n)) & 0xffff_ffffn;
 }
 
-function formatNumber(value: bigint, spec: Spec): string {
+function showNumber(value: bigint, spec: Spec): Shown {
   const hex = spec.conversion === "x" || spec.conversion === "X";
-  const magnitude = value < 0n ? -value : value;
-  const lower = magnitude.toString(hex ? 16 : 10);
+  const lower = (value < 0n ? -value : value).toString(hex ? 16 : 10);
   const signed = spec.conversion === "d" || spec.conversion === "i";
   let sign = "";
   if (signed) sign = value < 0n ? "-" : spec.plus ? "+" : spec.space ? " " : "";
-  return formatDigits(spec.conversion === "X" ? lower.toUpperCase() : lower, sign, spec);
+  return padDigits(spec.conversion === "X" ? lower.toUpperCase() : lower, sign, spec);
 }
 
-function formatDigits(digits: string, sign: string, spec: Spec): string {
-  const missing = Math.max(0, clampWidth(spec.width) - digits.length - sign.length);
-  if (spec.left) return sign + digits + " ".repeat(missing);
-  return spec.zero ? sign + "0".repeat(missing) + digits : " ".repeat(missing) + sign + digits;
+function padDigits(digits: string, sign: string, spec: Spec): Shown {
+  const count = Math.max(0, spec.width - digits.length - sign.length);
+  if (spec.zero && !spec.left) return { before: ascii(sign), fill: ZERO, count, after: ascii(digits) };
+  return pad(ascii(sign + digits), spec);
 }
 
-function pad(bytes: Uint8Array, spec: Spec): Uint8Array {
-  const width = clampWidth(spec.width);
-  if (width <= bytes.length) return bytes;
-  const out = new Uint8Array(width).fill(0x20);
-  out.set(bytes, spec.left ? 0 : width - bytes.length);
-  return out;
-}
-
-/** No caller has room for more than a few KiB; wider fields would only cost memory. */
-function clampWidth(width: number): number {
-  return Math.min(width, 65536);
+function pad(bytes: Uint8Array, spec: Spec): Shown {
+  const count = Math.max(0, spec.width - bytes.length);
+  return spec.left
+    ? { before: bytes, fill: SPACE, count, after: NO_BYTES }
+    : { before: NO_BYTES, fill: SPACE, count, after: bytes };
 }
 
 function formatIp4(address: Uint8Array, leadingZeros: boolean): string {

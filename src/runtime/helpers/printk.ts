@@ -13,12 +13,11 @@ export const PRINT_HELPERS = {
     const args = vararg(call, 4, 5);
     if (args === undefined) return -EINVAL;
     const size = call.u32(2);
-    const text = bprintf(call.memory, cString(call, 3), args);
+    const text = bprintf(call.memory, cString(call, 3), args, Math.max(0, size - 1));
     if (typeof text === "number") return text;
     if (size > 0) {
-      const shown = text.subarray(0, size - 1);
-      call.memory.write(call.u32(1), shown);
-      call.memory.u8[call.u32(1) + shown.length] = 0;
+      call.memory.write(call.u32(1), text.bytes);
+      call.memory.u8[call.u32(1) + text.bytes.length] = 0;
     }
     return text.length + 1;
   },
@@ -26,9 +25,9 @@ export const PRINT_HELPERS = {
 
 /** `fmt` and `fmt_size` are arguments 1 and 2. The line is cut to 1023 bytes; the full length is returned. */
 function trace(call: HelperCall, args: readonly bigint[]): number {
-  const text = bprintf(call.memory, call.bytes(1, call.u32(2)), args);
+  const text = bprintf(call.memory, call.bytes(1, call.u32(2)), args, MAX_BPRINTF_BUF - 1);
   if (typeof text === "number") return text;
-  const line = new TextDecoder().decode(text.subarray(0, MAX_BPRINTF_BUF - 1));
+  const line = new TextDecoder().decode(text.bytes);
   call.host.traceLine(line.endsWith("\n") ? line.slice(0, -1) : line);
   return text.length;
 }

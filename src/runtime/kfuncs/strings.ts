@@ -2,8 +2,8 @@ import type { HelperCall, KfuncRow } from "../helper-call.ts";
 import { E2BIG, EFAULT, EINVAL, ENOENT, readable } from "../helpers/index.ts";
 
 /**
- * String functions over addresses that are read without a fault. All give -EFAULT for an address that cannot be read,
- * -E2BIG when 65536 bytes held no end, -ENOENT where nothing is found.
+ * String functions over addresses that are read without a fault. All give -ERANGE or -EFAULT for an address that cannot
+ * be read (`kernelFault`), -E2BIG when 65536 bytes held no end, -ENOENT where nothing is found.
  * @see kernel/bpf/helpers.c, "bpf_strcmp" and following @ v6.17
  */
 export const STRING_KFUNCS = {
