@@ -1,6 +1,7 @@
 export * from "./core/index.ts";
 export * from "./globals.ts";
 export * from "./kernel.ts";
+export { linkObjects } from "./link-objects.ts";
 export { kernelMapName } from "./map-types.ts";
 export * from "./object-relocations.ts";
 export { type ReadObjectOptions, readObject } from "./read-object.ts";

@@ -1,5 +1,6 @@
 import { SHN } from "../elf/index.ts";
 import { functionAt } from "./functions.ts";
+import { linkRaw } from "./link-objects.ts";
 import { isCode, takeApart } from "./raw-object.ts";
 import { partsOf, type ReadObjectOptions } from "./read-object.ts";
 import { codeTargets } from "./relocations.ts";
@@ -29,11 +30,14 @@ export interface ObjectRelocation {
 }
 
 /**
- * The relocations of an object file, for `inspect`: in the order of sections and offsets.
- * @throws BpfError as readObject.
+ * The relocations of an object file, or of several linked into one, for `inspect`: by section and offset.
+ * @throws BpfError as readObject and linkObjects.
  */
-export function objectRelocations(bytes: Uint8Array, options: ReadObjectOptions = {}): ObjectRelocation[] {
-  const object = takeApart(bytes);
+export function objectRelocations(
+  objects: Uint8Array | readonly Uint8Array[],
+  options: ReadObjectOptions = {},
+): ObjectRelocation[] {
+  const object = objects instanceof Uint8Array ? takeApart(objects) : linkRaw(objects.map(takeApart));
   const { targets } = partsOf(object, options);
   const out: ObjectRelocation[] = [];
   for (const section of object.sections) {
