@@ -1,5 +1,5 @@
 import { fromHex } from "../../base/index.ts";
-import { openEmbeddedKernel } from "../../runtime/index.ts";
+import { execBytecode } from "../../runtime/index.ts";
 import { type Command, positiveNumber, readOptions, UsageError } from "../command.ts";
 import { toJson } from "../format/json.ts";
 import { codeOnStdin } from "../hex-input.ts";
@@ -29,16 +29,12 @@ export const exec: Command = {
     const program = options.text("program");
     const code = program === undefined ? await codeOnStdin(io) : fromHex(program);
     if (code.length % 8 !== 0) throw new UsageError("the program is no whole number of 8-byte instructions");
-    const kernel = await openEmbeddedKernel({ host: nodeHost((line) => io.err(line)) });
-    try {
-      const result = kernel.exec(code, {
-        memory: memory === undefined ? undefined : fromHex(memory),
-        maxInsns: options.number("maxInsns"),
-      });
-      io.out(options.flag("json") ? toJson(result) : result.r0.toString(16));
-      return 0;
-    } finally {
-      kernel[Symbol.dispose]();
-    }
+    const bytes = memory === undefined ? undefined : fromHex(memory);
+    const result = await execBytecode(code, bytes, {
+      host: nodeHost((line) => io.err(line)),
+      maxInsns: options.number("maxInsns"),
+    });
+    io.out(options.flag("json") ? toJson(result) : result.r0.toString(16));
+    return 0;
   },
 };

@@ -1,11 +1,10 @@
-import { fromHex, toHex } from "../../base/index.ts";
-import { BtfIndex, codecFor } from "../../btf/index.ts";
+import { fromHex } from "../../base/index.ts";
 import { type CaptureWriter, pcapngWriter, pcapWriter } from "../../capture/index.ts";
 import {
   type BpfMap,
   type Collection,
   type CollectionSpec,
-  type EventMap,
+  type Program,
   readObject,
 } from "../../object/index.ts";
 import { openEmbeddedKernel } from "../../runtime/index.ts";
@@ -23,6 +22,7 @@ import { toJson } from "../format/json.ts";
 import type { Io, OutputFile } from "../io.ts";
 import { nodeHost } from "../node-host.ts";
 import { contextBuilder } from "../run/context.ts";
+import { EventLog, isEventMap } from "../run/event-log.ts";
 import {
   type ExecuteOptions,
   execute,
@@ -152,6 +152,12 @@ export const run: Command = {
       const loaded = collection.programs.get(program.name);
       if (loaded === undefined) throw new UsageError(`'${program.name}' was not loaded`);
       const notes: InputNotes = { skipped: new Map() };
+      const limit = options.number("limit") ?? DEFAULT_LIMIT;
+      const events = new EventLog(
+        collection,
+        options.list("event").map(splitEvent),
+        json ? undefined : limit,
+      );
       const output = await openCapture(io, options.text("write"), values);
       const totals = await execute(loaded, packetsOf(io, values, notes), {
         repeat: options.number("repeat") ?? 1,
@@ -159,25 +165,14 @@ export const run: Command = {
         cpu: options.number("cpu") ?? 0,
         maxInsns: options.number("maxInsns"),
         contextFor: contextBuilder(loaded, values.ctx as Uint8Array | undefined, options.number("ifindex")),
+        consume: () => events.consume(),
         write: output?.write,
       }).finally(() => output?.file.close());
-      const report = makeReport(
-        path,
-        collection,
-        loaded,
-        totals,
-        notes,
-        trace,
-        numCpus,
-        options.list("event"),
-      );
+      const report = makeReport(path, collection, loaded, totals, notes, trace, numCpus, events);
       io.out(
         json
           ? toJson(report)
-          : formatReport(report, io, {
-              limit: options.number("limit") ?? DEFAULT_LIMIT,
-              all: options.flag("all"),
-            }),
+          : formatReport(report, io, { limit, all: options.flag("all"), eventTotals: events.totals }),
       );
       if (notes.problem === undefined) return 0;
       const damaged = notes.problem.code !== "capture/truncated";
@@ -267,29 +262,23 @@ async function openCapture(
   return { file, write: { choice, packet: (packet) => file.write(writer.packet(packet)) } };
 }
 
+function splitEvent(text: string): readonly [map: string, type: string] {
+  return splitAssignment(text, "--event map=type");
+}
+
 function makeReport(
   object: string,
   collection: Collection,
-  program: { name: string; type: string },
+  program: Program,
   totals: Totals,
   notes: InputNotes,
   trace: readonly string[],
   numCpus: number,
-  eventTypes: readonly string[],
+  events: EventLog,
 ): RunReport {
   const maps: Record<string, ReadableEntry[]> = {};
-  const events: Record<string, unknown[]> = {};
-  let lost = 0;
-  const types = new Map(eventTypes.map((text) => splitAssignment(text, "--event map=type")));
-  for (const name of types.keys()) mapNamed(collection, name);
   for (const [name, map] of collection.maps) {
-    if (isEventMap(map)) {
-      const decode = eventDecoder(collection.spec, types.get(name));
-      events[name] = map.drain().map((record) => decode(record.data));
-      lost += map.lost;
-    } else if (!map.spec.frozen) {
-      maps[name] = [...readEntries(map, numCpus)];
-    }
+    if (!isEventMap(map) && !map.spec.frozen) maps[name] = [...readEntries(map, numCpus)];
   }
   return {
     object,
@@ -305,26 +294,7 @@ function makeReport(
     ...(totals.runs.length > 0 && { runs: totals.runs }),
     maps,
     trace,
-    events,
-    lost,
+    events: events.records,
+    lost: events.lost,
   };
-}
-
-function isEventMap(map: BpfMap): map is EventMap {
-  return "drain" in map;
-}
-
-/** Records of a named struct are decoded, others shown as hex. A record may be longer than its type (padding). */
-function eventDecoder(spec: CollectionSpec, typeName: string | undefined): (data: Uint8Array) => unknown {
-  if (typeName === undefined) return (data) => toHex(data);
-  const btf = spec.btf;
-  const bare = typeName.replace(/^(struct|union|enum)\s+/, "");
-  const id = btf === undefined ? undefined : new BtfIndex(btf).find(bare);
-  if (btf === undefined || id === undefined)
-    throw new UsageError(
-      `the object has no type '${typeName}'`,
-      "skep btf dump OBJECT --format c lists its types",
-    );
-  const codec = codecFor(btf, id);
-  return (data) => (data.length < codec.size ? toHex(data) : codec.decode(data.subarray(0, codec.size)));
 }

@@ -17,6 +17,8 @@ export interface ExecuteOptions {
   readonly maxInsns: number | undefined;
   /** Context bytes for a packet of this length; undefined: the kernel's defaults. */
   readonly contextFor: (packetLength: number) => Uint8Array | undefined;
+  /** After each packet: takes events out of the buffers before they are full. */
+  readonly consume: () => void;
   readonly write: { readonly choice: WriteChoice; packet(packet: OutputPacket): void } | undefined;
 }
 
@@ -39,6 +41,7 @@ export async function execute(
   const totals: Totals = { packets: 0, bytes: 0, totalNs: 0, verdicts: {}, redirects: {}, runs: [] };
   for await (const packet of packets) {
     const result = runOne(program, packet, options);
+    options.consume();
     totals.packets++;
     totals.bytes += packet.data.length;
     totals.totalNs += result.durationNs;

@@ -58,10 +58,17 @@ export function codecOf(btf: Btf | undefined, type: number, size: number): Codec
   };
 }
 
+/** Keys of array kinds are indices, whether BTF says so or not. */
+function keyCodec({ type, spec, btf }: BpfMap): Codec {
+  const codec = codecOf(btf, spec.keyType, spec.keySize);
+  if (spec.keyType !== 0 || !type.includes("ARRAY")) return codec;
+  return { ...codec, decode: (bytes) => new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) };
+}
+
 /** All entries of a map, decoded; a per-CPU value becomes an array with one value for each CPU. */
 export function* readEntries(map: BpfMap, numCpus: number): Generator<ReadableEntry> {
   const { spec, btf } = map;
-  const key = codecOf(btf, spec.keyType, spec.keySize);
+  const key = keyCodec(map);
   const value = codecOf(btf, spec.valueType, spec.valueSize);
   const perCpu = map.type.includes("PERCPU");
   const stride = (spec.valueSize + 7) & ~7;
@@ -91,7 +98,7 @@ export function isZero(value: unknown): boolean {
 export function fillMap(map: BpfMap, text: string, file: string, numCpus: number): number {
   const entries = parseEntries(text, file);
   const { spec, btf } = map;
-  const key = codecOf(btf, spec.keyType, spec.keySize);
+  const key = keyCodec(map);
   const value = codecOf(btf, spec.valueType, spec.valueSize);
   const perCpu = map.type.includes("PERCPU");
   for (const [index, entry] of entries.entries()) {

@@ -38,6 +38,8 @@ export interface ReportOptions {
   readonly limit: number;
   /** Also entries that are all zero, and empty maps. */
   readonly all: boolean;
+  /** Records by map, the report may hold fewer. */
+  readonly eventTotals: Readonly<Record<string, number>>;
 }
 
 const BAR_WIDTH = 24;
@@ -59,21 +61,32 @@ export function formatReport(report: RunReport, io: Pick<Io, "colors">, options:
     for (const [reason, count] of Object.entries(report.skipped))
       lines.push(`${formatCount(count)}  ${reason}`);
   }
+  const globals = globalVariables(report, options.all);
+  if (globals.length > 0) {
+    lines.push(
+      heading("Global variables"),
+      formatTable(io, [{ title: "name" }, { title: "value" }], globals),
+    );
+  }
   for (const [name, entries] of Object.entries(report.maps)) {
+    if (isGlobals(name)) continue;
     const shown = options.all ? entries : entries.filter((entry) => !isZero(entry.value));
     if (shown.length === 0 && !options.all) continue;
     const zeros = entries.length - shown.length;
     const note = zeros === 0 ? "" : `, ${formatCount(zeros)} all zero`;
-    lines.push(heading(`Map ${name}`) + colors.dim(` (${formatCount(entries.length)} entries${note})`));
+    lines.push(
+      heading(`Map ${name}`) + colors.dim(` (${counted(entries.length, "entry", "entries")}${note})`),
+    );
     if (shown.length > 0) lines.push(formatEntries(shown.slice(0, options.limit), io));
     lines.push(...more(shown.length, options.limit, colors.dim));
   }
   for (const [name, events] of Object.entries(report.events)) {
-    if (events.length === 0 && !options.all) continue;
-    lines.push(heading(`Events of ${name}`) + colors.dim(` (${formatCount(events.length)})`));
+    const total = options.eventTotals[name];
+    if (total === 0 && !options.all) continue;
+    lines.push(heading(`Events of ${name}`) + colors.dim(` (${formatCount(total)})`));
     const shown = events.slice(0, options.limit);
     if (shown.length > 0) lines.push(formatValues(shown, io));
-    lines.push(...more(events.length, options.limit, colors.dim));
+    lines.push(...more(total, options.limit, colors.dim));
   }
   if (report.lost > 0)
     lines.push(colors.yellow(`${formatCount(report.lost)} events were lost: a buffer was full`));
@@ -85,6 +98,29 @@ export function formatReport(report: RunReport, io: Pick<Io, "colors">, options:
     );
   }
   return lines.join("\n");
+}
+
+/** Maps of global variables are named after their section. */
+function isGlobals(map: string): boolean {
+  return map.startsWith(".");
+}
+
+/** Name and value of every global variable that says something. */
+function globalVariables(report: RunReport, all: boolean): string[][] {
+  const rows: string[][] = [];
+  for (const [map, entries] of Object.entries(report.maps)) {
+    if (!isGlobals(map)) continue;
+    for (const { value } of entries) {
+      for (const [name, text, , item] of cells(map, value, Number.POSITIVE_INFINITY)) {
+        if (all || !isZero(item)) rows.push([name, text]);
+      }
+    }
+  }
+  return rows;
+}
+
+function counted(count: number, one: string, many: string): string {
+  return `${formatCount(count)} ${count === 1 ? one : many}`;
 }
 
 function more(count: number, limit: number, dim: (text: string) => string): string[] {
@@ -128,10 +164,12 @@ function formatValues(values: readonly unknown[], io: Pick<Io, "colors">): strin
   );
 }
 
-type Cell = readonly [title: string, text: string, isNumber: boolean];
+type Cell = readonly [title: string, text: string, isNumber: boolean, item: unknown];
 
-/** A record becomes one column for each member, anything else a single one. */
-function cells(title: string, value: unknown): Cell[] {
+const MAX_COLUMNS = 12;
+
+/** A record becomes one cell for each member, anything else (and records with too many members) a single one. */
+function cells(title: string, value: unknown, most = MAX_COLUMNS): Cell[] {
   if (
     typeof value === "object" &&
     value !== null &&
@@ -139,15 +177,15 @@ function cells(title: string, value: unknown): Cell[] {
     !(value instanceof Uint8Array)
   ) {
     const members = Object.entries(value);
-    if (members.length > 0 && members.length <= 12) return members.map(([name, item]) => cell(name, item));
+    if (members.length > 0 && members.length <= most) return members.map(([name, item]) => cell(name, item));
   }
   return [cell(title, value)];
 }
 
-function cell(title: string, value: unknown): Cell {
-  const isNumber = typeof value === "number" || typeof value === "bigint";
-  const text = isNumber ? formatCount(value) : typeof value === "string" ? value : toJson(value, 0);
-  return [title, text, isNumber];
+function cell(title: string, item: unknown): Cell {
+  const isNumber = typeof item === "number" || typeof item === "bigint";
+  const text = isNumber ? String(item) : typeof item === "string" ? item : toJson(item, 0);
+  return [title, text, isNumber, item];
 }
 
 function formatCells(rows: readonly (readonly Cell[])[], io: Pick<Io, "colors">): string {

@@ -1,28 +1,28 @@
 // Writes fixtures/demo/traffic.pcapng: an invented minute of a small network. Same bytes at each run.
-// Needs dist/ (npm run build:ts).
+// node scripts/run-ts.mjs scripts/make-demo-capture.ts
 import { writeFileSync } from "node:fs";
-import { pcapngWriter } from "../dist/capture/index.js";
+import { pcapngWriter } from "../src/capture/index.ts";
 
-const OUT = new URL("../fixtures/demo/traffic.pcapng", import.meta.url);
+const OUT = "fixtures/demo/traffic.pcapng";
 const ROUTER = [0x02, 0, 0, 0, 0, 0x01];
 const US = [0x02, 0, 0, 0, 0, 0x02];
 const CLIENTS = ["192.0.2.10", "192.0.2.11", "192.0.2.12", "198.51.100.7", "203.0.113.99"];
 const SERVER = "192.0.2.1";
 const [ICMP, TCP, UDP] = [1, 6, 17];
-const [SYN, ACK, SYN_ACK, PUSH_ACK, FIN_ACK] = [0x02, 0x10, 0x12, 0x18, 0x11];
+const [SYN, ACK, PUSH_ACK, FIN_ACK] = [0x02, 0x10, 0x18, 0x11];
 
 /** Numerical Recipes' generator: enough to vary sizes and ports. */
 let state = 1;
-const random = (below) => {
+const random = (below: number) => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return Math.floor((state / 2 ** 32) * below);
 };
-const u16 = (n) => [(n >> 8) & 255, n & 255];
-const u32 = (n) => [...u16(n >>> 16), ...u16(n)];
-const address = (text) => text.split(".").map(Number);
-const text = (string) => [...new TextEncoder().encode(string)];
+const u16 = (n: number) => [(n >> 8) & 255, n & 255];
+const u32 = (n: number) => [...u16(n >>> 16), ...u16(n)];
+const address = (text: string) => text.split(".").map(Number);
+const text = (string: string) => [...new TextEncoder().encode(string)];
 
-function checksum(...parts) {
+function checksum(...parts: number[][]): number[] {
   const bytes = parts.flat();
   let sum = 0;
   for (let i = 0; i < bytes.length; i += 2) sum += (bytes[i] << 8) | (bytes[i + 1] ?? 0);
@@ -30,42 +30,149 @@ function checksum(...parts) {
   return u16(~sum & 0xffff);
 }
 
-function ipv4(protocol, from, to, payload, { fragment = 0 } = {}) {
-  const head = (sum) => [0x45, 0, ...u16(20 + payload.length), ...u16(random(65536)), ...u16(fragment), 64, protocol, ...sum, ...address(from), ...address(to)];
+function ipv4(
+  protocol: number,
+  from: string,
+  to: string,
+  payload: number[],
+  { fragment = 0 } = {},
+): number[] {
+  const head = (sum: number[]) => [
+    0x45,
+    0,
+    ...u16(20 + payload.length),
+    ...u16(random(65536)),
+    ...u16(fragment),
+    64,
+    protocol,
+    ...sum,
+    ...address(from),
+    ...address(to),
+  ];
   const saved = state;
   const sum = checksum(head([0, 0]));
   state = saved; // the identification must be the same in both
   return [...US, ...ROUTER, 0x08, 0x00, ...head(sum), ...payload];
 }
 
-function transport(protocol, from, to, build, payload) {
+function transport(
+  protocol: number,
+  from: string,
+  to: string,
+  build: (sum: number[]) => number[],
+  payload: number[],
+): number[] {
   const length = build([0, 0]).length + payload.length;
   const sum = checksum(address(from), address(to), [0, protocol], u16(length), build([0, 0]), payload);
   return ipv4(protocol, from, to, [...build(sum), ...payload]);
 }
 
-const udp = (from, sport, to, dport, payload) =>
-  transport(UDP, from, to, (sum) => [...u16(sport), ...u16(dport), ...u16(8 + payload.length), ...sum], payload);
-const tcp = (from, sport, to, dport, flags, seq, ack, payload = []) =>
-  transport(TCP, from, to, (sum) => [...u16(sport), ...u16(dport), ...u32(seq), ...u32(ack), 0x50, flags, ...u16(64240), ...sum, 0, 0], payload);
-const ping = (from, to, seq) => {
-  const body = (sum) => [8, 0, ...sum, ...u16(77), ...u16(seq), ...text("skep demo: a quiet little ping")];
+const udp = (from: string, sport: number, to: string, dport: number, payload: number[]) =>
+  transport(
+    UDP,
+    from,
+    to,
+    (sum) => [...u16(sport), ...u16(dport), ...u16(8 + payload.length), ...sum],
+    payload,
+  );
+const tcp = (
+  from: string,
+  sport: number,
+  to: string,
+  dport: number,
+  flags: number,
+  seq: number,
+  ack: number,
+  payload: number[] = [],
+) =>
+  transport(
+    TCP,
+    from,
+    to,
+    (sum) => [
+      ...u16(sport),
+      ...u16(dport),
+      ...u32(seq),
+      ...u32(ack),
+      0x50,
+      flags,
+      ...u16(64240),
+      ...sum,
+      0,
+      0,
+    ],
+    payload,
+  );
+const ping = (from: string, to: string, seq: number) => {
+  const body = (sum: number[]) => [
+    8,
+    0,
+    ...sum,
+    ...u16(77),
+    ...u16(seq),
+    ...text("skep demo: a quiet little ping"),
+  ];
   return ipv4(ICMP, from, to, body(checksum(body([0, 0]))));
 };
-const arp = (from, to) => [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, ...ROUTER, 0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1, ...ROUTER, ...address(from), 0, 0, 0, 0, 0, 0, ...address(to)];
+const arp = (from: string, to: string) => [
+  0xff,
+  0xff,
+  0xff,
+  0xff,
+  0xff,
+  0xff,
+  ...ROUTER,
+  0x08,
+  0x06,
+  0,
+  1,
+  8,
+  0,
+  6,
+  4,
+  0,
+  1,
+  ...ROUTER,
+  ...address(from),
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  ...address(to),
+];
 const ipv6 = () => {
-  const [source, target] = [[...Array(15).fill(0), 1], [0xff, 0x02, ...Array(13).fill(0), 1]];
-  const body = (sum) => [135, 0, ...sum, 0, 0, 0, 0, ...target];
+  const [source, target] = [
+    [...Array(15).fill(0), 1],
+    [0xff, 0x02, ...Array(13).fill(0), 1],
+  ];
+  const body = (sum: number[]) => [135, 0, ...sum, 0, 0, 0, 0, ...target];
   const sum = checksum(source, target, u32(24), u32(58), body([0, 0]));
   return [...US, ...ROUTER, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 24, 58, 255, ...source, ...target, ...body(sum)];
 };
 
-const dnsQuery = (name) => [
-  ...u16(random(65536)), 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0,
-  ...name.split(".").flatMap((label) => [label.length, ...text(label)]), 0, 0, 1, 0, 1,
+const dnsQuery = (name: string) => [
+  ...u16(random(65536)),
+  0x01,
+  0x00,
+  0,
+  1,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  ...name.split(".").flatMap((label) => [label.length, ...text(label)]),
+  0,
+  0,
+  1,
+  0,
+  1,
 ];
 
-function* web(client, port) {
+function* web(client: string, port: number): Generator<number[]> {
   const seq = random(2 ** 31);
   const peer = random(2 ** 31);
   const request = text("GET /hive HTTP/1.1\r\nHost: bees.example\r\n\r\n");
@@ -76,11 +183,17 @@ function* web(client, port) {
   yield tcp(client, port, SERVER, 80, FIN_ACK, seq + 1 + request.length, peer + 1500);
 }
 
-function* minute() {
+function* minute(): Generator<number[]> {
   yield arp("192.0.2.254", SERVER);
   for (let i = 0; i < 40; i++) {
     const client = CLIENTS[random(3)];
-    yield udp(client, 1024 + random(60000), SERVER, 53, dnsQuery(["bees.example", "honey.example", "skep.example"][random(3)]));
+    yield udp(
+      client,
+      1024 + random(60000),
+      SERVER,
+      53,
+      dnsQuery(["bees.example", "honey.example", "skep.example"][random(3)]),
+    );
     yield* web(client, 1024 + random(60000));
     if (i % 4 === 0) yield ping(client, SERVER, i);
     if (i % 5 === 0) yield tcp(CLIENTS[3], 40000 + i, SERVER, 23, SYN, random(2 ** 31), 0);

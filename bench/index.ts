@@ -1,0 +1,23 @@
+// npm run bench -- NAME [--json]: what users feel, as ratios measured in one run. `npm run bench` lists the names.
+import { interpreter } from "./interpreter.ts";
+
+/** A benchmark prints a table for people and returns the same figures as data. */
+export interface Benchmark {
+  readonly name: string;
+  readonly summary: string;
+  run(): Promise<{ readonly figures: unknown; readonly table: string }>;
+}
+
+const BENCHMARKS: readonly Benchmark[] = [interpreter];
+
+const [name, ...flags] = process.argv.slice(2);
+const chosen = BENCHMARKS.filter((benchmark) => benchmark.name === name);
+if (chosen.length === 0) {
+  for (const benchmark of BENCHMARKS)
+    console.log(`npm run bench -- ${benchmark.name.padEnd(12)} ${benchmark.summary}`);
+  process.exitCode = name === undefined ? 0 : 2;
+}
+for (const benchmark of chosen) {
+  const { figures, table } = await benchmark.run();
+  console.log(flags.includes("--json") ? JSON.stringify(figures, undefined, 2) : table);
+}
