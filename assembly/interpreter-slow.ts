@@ -145,8 +145,9 @@ export function provAdd(m: u32, d: u32, s: u32, low: u32): u32 {
   const dk = load<u32>(d, KIND);
   const sk = s == 0 ? SCALAR : load<u32>(s, KIND);
   if ((sk & 0xff) == SCALAR) {
-    if (!movable(dk)) store<u32>(d, SCALAR, KIND);
-  } else if ((dk & 0xff) == SCALAR && movable(sk)) {
+    // Adding zero is fine with every pointer.
+    if (!movable(dk) && (s == 0 || load<u64>(s) != 0)) store<u32>(d, SCALAR, KIND);
+  } else if ((dk & 0xff) == SCALAR && (movable(sk) || load<u64>(d) == 0)) {
     copyProvenance(d, s);
   } else {
     store<u32>(d, SCALAR, KIND);
@@ -287,15 +288,18 @@ function stackReadable(m: u32, reg: u32, address: u32, size: u32): u32 {
 
 /**
  * For helpers: may register `reg` of the running frame be read (mode 0), written (1) or filled (2: need not be
- * initialised before) for `size` bytes? Written stack bytes count as initialised.
+ * initialised before) for `size` bytes? Written stack bytes count as initialised. Mode + 4 takes fields of the kernel's
+ * in map values, too.
  */
 export function checkMemory(m: u32, reg: u32, size: u32, mode: u32): u32 {
   const r = m + MACHINE_FRAMES + load<u32>(m, MACHINE_DEPTH) * FRAME_REGS_BYTES + reg * REG_BYTES;
   const address = load<i64>(r);
   if (size == 0) return load<u32>(r, KIND) == NOT_INIT ? failAt(m, ERR_UNINIT_REG, reg, 0, 0) : 0;
   if ((load<u32>(r, KIND) & 0xff) == PTR_TO_ARENA) return failAt(m, ERR_NOT_POINTER, reg, address, size);
+  const ownFields = mode >= 4; // the caller has looked at the fields itself
+  mode &= 3;
   const status = check(m, r, reg, address, size, mode != 0);
-  if (status) return status;
+  if (status && !(ownFields && status == ERR_SPECIAL_FIELD)) return status;
   if ((load<u32>(r, KIND) & 0xff) == PTR_TO_STACK) {
     if (mode == 2) memory.fill(<u32>address + SHADOW_DELTA, DATA, size);
     else {

@@ -21,6 +21,7 @@ import {
   MACHINE_FRAMES,
   MACHINE_FUEL,
   MACHINE_GENERATION,
+  MACHINE_LEVEL,
   MACHINE_MAY_GOTO,
   MACHINE_PC,
   MACHINE_RAW,
@@ -33,6 +34,7 @@ import {
   MAP_TYPE,
   MAP_VALUES,
   MAX_FRAMES,
+  NESTED_FRAMES,
   MAX_TAIL_CALLS,
   NOT_NATIVE,
   PROV_RDONLY,
@@ -98,12 +100,14 @@ export function machineFree(m: u32): void {
 /** Ready for a run: no register but r10 set, nothing on the stack, depth 0. */
 export function machineReset(m: u32): void {
   memory.fill(m + MACHINE_FRAMES, 0, FRAME_REGS_BYTES);
-  memory.fill(m + MACHINE_SHADOW, 0, MAX_FRAMES * STACK_BYTES);
+  // Frames that were left are clean; those above the depth at which the last run ended were left.
+  memory.fill(m + MACHINE_SHADOW, 0, (load<u32>(m, MACHINE_DEPTH) + 1) * STACK_BYTES);
   store<u32>(m, 0, MACHINE_DEPTH);
   store<u32>(m, 0, MACHINE_TAIL_CALLS);
   const regs = m + MACHINE_FRAMES;
   if (load<u32>(m, MACHINE_RAW)) for (let r: u32 = 0; r < 10; r++) store<u32>(regs + r * REG_BYTES, SCALAR, KIND);
   setFrame(m, 0);
+  store<u32>(m, 0, MACHINE_LEVEL);
   setContext(m, regs);
 }
 
@@ -120,10 +124,18 @@ function setFrame(m: u32, depth: u32): void {
   store<u32>(m + (depth << 2), MAY_GOTO_LIMIT, MACHINE_MAY_GOTO);
 }
 
+/** Counts frame `depth` in its program; false when that is one too many. */
+function deeper(m: u32, depth: u32): bool {
+  const level = load<u32>(m + ((depth - 1) << 2), MACHINE_LEVEL) + 1;
+  if (level >= <u32>MAX_FRAMES || depth >= <u32>NESTED_FRAMES) return false;
+  store<u32>(m + (depth << 2), level, MACHINE_LEVEL);
+  return true;
+}
+
 /** Opens the frame above the running one for a callback; its r1–r5 are the caller's to set. Its depth, 0 when too deep. */
 export function pushFrame(m: u32): u32 {
   const depth = load<u32>(m, MACHINE_DEPTH) + 1;
-  if (depth >= <u32>MAX_FRAMES) return 0;
+  if (!deeper(m, depth)) return 0;
   const regs = m + MACHINE_FRAMES + depth * FRAME_REGS_BYTES;
   memory.fill(regs, 0, FRAME_REGS_BYTES);
   setFrame(m, depth);
@@ -1266,6 +1278,7 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
               memory.fill(regs, 0, 10 * REG_BYTES);
               memory.fill(m + MACHINE_SHADOW + depth * STACK_BYTES, 0, STACK_BYTES);
               setFrame(m, depth);
+              store<u32>(m + (depth << 2), 0, MACHINE_LEVEL);
               code = to;
               store<u32>(m, code, MACHINE_CODE);
               setContext(m, regs);
@@ -1404,7 +1417,7 @@ function smod32(a: u32, b: u32): u32 {
 
 /** A local call: new frame with r1–r5 of the caller. `next` is the byte offset to come back to. */
 function call(m: u32, code: u32, next: u32, target: u32, depth: u32, bytes: u32): u32 {
-  if (depth + 1 >= <u32>MAX_FRAMES) return fail(m, ERR_CALL_DEPTH, target);
+  if (!deeper(m, depth + 1)) return fail(m, ERR_CALL_DEPTH, target);
   if (target >= bytes >>> 3) return fail(m, ERR_PC, target);
   const from = m + MACHINE_FRAMES + depth * FRAME_REGS_BYTES;
   const to = from + FRAME_REGS_BYTES;

@@ -94,6 +94,8 @@ interface Prepared {
 }
 
 const CHECK_MODE = { read: 0, write: 1, uninit: 2 } as const;
+/** Mode bit: the implementation looks after spin locks, timers and the like itself. */
+const OWN_FIELDS = 4;
 const DYNPTR_BYTES = 16;
 
 /**
@@ -264,7 +266,7 @@ export class HelperEngine implements HelperCall {
   }
 
   checkMemory(n: number, size: number, access: "read" | "write"): void {
-    this.checkRegion(n, size, CHECK_MODE[access]);
+    this.checkRegion(n, size, OWN_FIELDS + (access === "read" ? CHECK_MODE.read : CHECK_MODE.uninit));
   }
 
   fail(code: `runtime/${string}`, message: string, hint?: string): never {
@@ -348,7 +350,7 @@ export class HelperEngine implements HelperCall {
     if (name === undefined) throw this.error("runtime/unknown-helper", `invalid func unknown#${id}`);
     const impl = HELPER_TABLE[name];
     if (typeof impl !== "function")
-      throw this.error("runtime/helper-not-implemented", `bpf_${name} is not available here: ${impl.reason}`);
+      throw this.error("runtime/no-helper", `bpf_${name} is not available here: ${impl.reason}`);
     const row = helperRow(name);
     const argTypes = helperArgs(name, type);
     const prepared: Prepared = {

@@ -101,21 +101,28 @@ export const MACHINE_ERR_REG = 64;
 export const MACHINE_ERR_SIZE = 68;
 export const MACHINE_ERR_ADDR = 72; // u64
 /** How often may_goto of this frame may still fall through. */
-export const MACHINE_MAY_GOTO = 80; // u32 × MAX_FRAMES
+export const MACHINE_MAY_GOTO = 96; // u32 × NESTED_FRAMES
 /** Slot and code block to go back to, for each frame. */
-export const MACHINE_RETURN = 112; // u32 × MAX_FRAMES
-export const MACHINE_RETURN_CODE = 144; // u32 × MAX_FRAMES
-export const MACHINE_FRAMES = 192; // register files: MAX_FRAMES × FRAME_REGS_BYTES
+export const MACHINE_RETURN = 384; // u32 × NESTED_FRAMES
+export const MACHINE_RETURN_CODE = 672; // u32 × NESTED_FRAMES
+/** Depth of a frame within its own program: a tail call starts to count anew. */
+export const MACHINE_LEVEL = 960; // u32 × NESTED_FRAMES
+/**
+ * Frames of one run, all programs together: a tail call from a subprogram leaves the caller's frames in place, so they
+ * can be more than the MAX_FRAMES of each program.
+ */
+export const NESTED_FRAMES = 72;
+export const MACHINE_FRAMES = 1248; // register files: NESTED_FRAMES × FRAME_REGS_BYTES
 /** One register: u64 value, then PROV_BYTES of provenance, 8 spare. */
 export const REG_BYTES = 32;
 export const REG_PROV = 8;
 export const FRAME_REGS_BYTES = 352; // 11 × REG_BYTES
-export const MACHINE_STACK = 3072; // MAX_FRAMES × STACK_BYTES, frame 0 first; r10 of frame n = stack + (n + 1) * 512
+export const MACHINE_STACK = 26624; // NESTED_FRAMES × STACK_BYTES, frame 0 first; r10 of frame n = stack + (n + 1) * 512
 /** One byte for each stack byte: 0 never written, 1 data, 2 part of a spilled pointer. */
-export const MACHINE_SHADOW = 7168;
+export const MACHINE_SHADOW = 63488;
 /** PROV_BYTES for each 8-byte stack slot; meaningful where the shadow says 2. */
-export const MACHINE_SLOTS = 11264;
-export const MACHINE_BYTES = 19456;
+export const MACHINE_SLOTS = 100352;
+export const MACHINE_BYTES = 174080;
 
 // Code block: a loaded program.
 export const CODE_INSNS = 0; // address of the raw instructions

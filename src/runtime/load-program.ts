@@ -94,7 +94,7 @@ export function loadProgram(program: ProgramSpec, around: ProgramSurroundings): 
   const relocated = relocate(program, around, poison);
   const kfuncs: LoadedKfunc[] = [];
   const insns = resolve({ ...program, insns: relocated }, around, kfuncs, poison);
-  checkForm(program, insns);
+  checkForm(program, insns, poison);
   checkCalls(program, type, spec.license, insns, poison);
   const code = placeCode(module, {
     id: around.id,
@@ -162,7 +162,7 @@ function resolve(
         if (reference.weak) return { kind: "value", value: 0n };
         throw loadError(
           program,
-          "runtime/no-such-symbol",
+          "runtime/no-ksym",
           `extern (ksym) '${reference.name}': there is no such kernel symbol here`,
           {
             insn: reference.insn,
@@ -199,12 +199,7 @@ function kfunc(
   if (row === undefined || !("impl" in row)) {
     const why = row === undefined ? "the embedded kernel does not know it" : row.reason;
     if (!weak)
-      throw loadError(
-        program,
-        "runtime/kfunc-not-implemented",
-        `kfunc ${name} is not available here: ${why}`,
-        { insn },
-      );
+      throw loadError(program, "runtime/no-kfunc", `kfunc ${name} is not available here: ${why}`, { insn });
     poison.set(insn, {
       message: `calling kernel function ${name} is not allowed: ${why}`,
       hint: `test it with bpf_ksym_exists(${name})`,
@@ -216,10 +211,17 @@ function kfunc(
   return { kind: "btf", id: index };
 }
 
-/** Known opcodes, registers in range, jumps that land: what the interpreter takes for granted. */
-function checkForm(program: ProgramSpec, insns: Uint8Array): void {
-  const [first] = checkStructure(decode(insns));
-  if (first !== undefined) throw loadError(program, first.code, first.message, first);
+/**
+ * Known opcodes, registers in range, jumps that land: what the interpreter takes for granted. Linux looks at the fields
+ * of reachable instructions only: a write to r10 becomes an instruction that fails when it is reached.
+ */
+function checkForm(program: ProgramSpec, insns: Uint8Array, poison: Poison): void {
+  for (const finding of checkStructure(decode(insns))) {
+    const { code, message, insn, hint } = finding;
+    if (code !== "isa/frame-pointer" || insn === undefined) throw loadError(program, code, message, finding);
+    poison.set(insn, { message, hint: hint ?? "copy r10 to another register first" });
+    insns[insn * 8] = 0;
+  }
 }
 
 /** Helpers that the type or licence forbids, or that are not there, are refused before anything runs. */
@@ -259,7 +261,7 @@ function checkHelper(
   if (typeof impl !== "function") {
     throw loadError(
       program,
-      "runtime/helper-not-implemented",
+      "runtime/no-helper",
       `helper bpf_${name} is not available here: ${impl.reason}`,
       {
         insn,

@@ -172,6 +172,8 @@ export function violation(
   insn: number,
   what?: string,
 ): BpfError {
+  const poison = status === ERR_BAD_INSN ? code.poison?.get(insn) : undefined;
+  if (poison !== undefined) return errorAt(code, insn, "runtime/unresolved", poison.message, poison.hint);
   const row = VIOLATIONS[status];
   const { view } = memory;
   const depth = view.getUint32(machine + MACHINE_DEPTH, true);

@@ -19,7 +19,7 @@ export interface InterpreterExports {
   /** Opens a frame for a callback: its depth, or 0 when there are too many. */
   pushFrame(machine: number): number;
   popFrame(machine: number): void;
-  /** 0, or why register `reg` may not be used for `size` bytes: mode 0 read, 1 write, 2 fill. */
+  /** 0, or why register `reg` may not be used for `size` bytes: mode 0 read, 1 write, 2 fill (+ 4: fields of the kernel's included). */
   checkMemory(machine: number, reg: number, size: number, mode: number): number;
 }
 
