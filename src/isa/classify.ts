@@ -87,7 +87,7 @@ export function functionTarget(insns: InsnTable, slot: number): number {
  */
 export function functionStarts(insns: InsnTable): number[] {
   const starts = new Set<number>(insns.length > 0 ? [0] : []);
-  for (let slot = 0; slot < insns.length; slot += slotsOf(insns, slot)) {
+  for (let slot = 0; slot < insns.length; slot++) {
     if (!isLocalCall(insns, slot) && !isFunctionLoad(insns, slot)) continue;
     const target = functionTarget(insns, slot);
     if (target >= 0 && target < insns.length) starts.add(target);

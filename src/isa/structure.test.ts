@@ -108,6 +108,12 @@ describe.each([
     want: ["0: invalid bpf_ld_imm64 insn"],
   },
   {
+    name: "wide load whose second slot jumps away",
+    text: "r0 = 1 ll; exit",
+    patch: [{ slot: 1, opcode: 0x3d, off: 2 }],
+    want: ["1: jump out of range from insn 1 to 4", "0: invalid bpf_ld_imm64 insn"],
+  },
+  {
     name: "wide load of an unknown kind",
     text: "ld_pseudo r1, 7, 0; exit",
     want: ["0: unrecognized bpf_ld_imm64 insn"],

@@ -89,10 +89,13 @@ function knownOpcodes(): number[] {
   return known;
 }
 
-/** Local calls go inside the program, jumps stay inside their function, no function runs into the next. */
+/**
+ * Local calls go inside the program, jumps stay inside their function, no function runs into the next. Second slots of
+ * wide loads are looked at too, as Linux does: in a sound program they hold no opcode.
+ */
 function checkFunctions(insns: InsnTable): Diagnostic[] {
   const found: Diagnostic[] = [];
-  for (let slot = 0; slot < insns.length; slot += slotsOf(insns, slot)) {
+  for (let slot = 0; slot < insns.length; slot++) {
     if (!isLocalCall(insns, slot) && !isFunctionLoad(insns, slot)) continue;
     const target = functionTarget(insns, slot);
     if (target >= 0 && target < insns.length) continue;
@@ -107,7 +110,7 @@ function checkFunctions(insns: InsnTable): Diagnostic[] {
 }
 
 function checkFunction(insns: InsnTable, start: number, end: number, found: Diagnostic[]): void {
-  for (let slot = start; slot < end; slot += slotsOf(insns, slot)) {
+  for (let slot = start; slot < end; slot++) {
     if (!isJump(insns.opcode[slot])) continue;
     const target = jumpTarget(insns, slot);
     if (target >= start && target < end) continue;
