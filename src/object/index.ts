@@ -5,6 +5,7 @@ export { linkObjects } from "./link-objects.ts";
 export { kernelMapName } from "./map-types.ts";
 export * from "./object-relocations.ts";
 export { type ReadObjectOptions, readObject } from "./read-object.ts";
+export * from "./requirements.ts";
 export * from "./resolve-program.ts";
 export * from "./section-names.ts";
 export * from "./spec.ts";
