@@ -1342,6 +1342,7 @@ export function execute(m: u32, slot: u32, exitDepth: u32): u32 {
             break;
           }
           store<i64>(m, fuel, MACHINE_FUEL);
+          store<u32>(m, (pc - 8 - insns) >>> 3, MACHINE_PC);
           return STATUS_EXIT;
         }
         pc = leave(m, depth, exitDepth);
