@@ -100,7 +100,10 @@ const DONE = 2;
 const MAX_DEPTH = 1000;
 /** Visits of types; this kernel's header takes about 2 million. */
 const MAX_VISITS = 100_000_000;
-const MAX_TEXT = 1 << 28;
+/** Characters; this kernel's header has 3.5 million. */
+const MAX_TEXT = 1 << 25;
+/** Widest hole in a struct that is filled with padding members, in bits. */
+const MAX_HOLE = 1 << 24;
 
 class CPrinter {
   text = "";
@@ -180,9 +183,7 @@ class CPrinter {
   private visit(): void {
     this.visits++;
     if (this.visits > MAX_VISITS || this.text.length > MAX_TEXT) {
-      throw new BpfError("btf/too-big", "the types unfold to an endless header", {
-        hint: "anonymous types used in many places are written out at each; this BTF looks made to be slow",
-      });
+      throw tooBig();
     }
   }
 
@@ -414,6 +415,7 @@ class CPrinter {
   /** Fills the bits from `from` to `to` with unnamed bit-fields, as far as the compiler would not by itself. */
   private padding(from: number, to: number, nextAlign: number, inBitField: boolean, level: number): void {
     if (from >= to) return;
+    if (to - from > MAX_HOLE) throw tooBig();
     let at = from;
     const field = (name: string, bits: number): void => {
       this.text += `\n${tabs(level)}${name}: ${bits};`;
@@ -618,6 +620,12 @@ const CHAINED: ReadonlySet<string> = new Set([
   "func_proto",
   "array",
 ]);
+
+function tooBig(): BpfError {
+  return new BpfError("btf/too-big", "the types unfold to an endless header", {
+    hint: "anonymous types are written out wherever they are used, holes are filled; this BTF looks made to be slow",
+  });
+}
 
 function tooDeep(id: number): BpfError {
   return new BpfError("btf/too-deep", `[${id}] types nest more than ${MAX_DEPTH} deep`, {
