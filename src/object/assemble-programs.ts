@@ -148,7 +148,8 @@ export class Assembler {
       insns[slot * 8 + 1] = registerByte(this.little, dstOf(this.little, insns[slot * 8 + 1]), Pseudo.FUNC);
       references.push({ kind: "func", insn: slot, target: at });
     }
-    this.spend(lines.length + coreRelocations.length);
+    // a record is an object of several words: it weighs more than a slot
+    this.spend(8 * (lines.length + coreRelocations.length));
     references.sort((a, b) => a.insn - b.insn);
     return { insns, references, coreRelocations, funcs, lines };
   }
@@ -206,7 +207,7 @@ export class Assembler {
     if (this.budget >= 0) return;
     throw new BpfError(
       "object/too-large",
-      "the programs with their subprograms exceed 8 million instructions",
+      "the programs with their subprograms exceed 8 million instructions or a million lines",
       {
         hint: "the file is damaged, or holds more than the kernel could load: split it",
       },

@@ -29,6 +29,7 @@ export function isExtern(symbol: ElfSymbol): boolean {
  */
 export function collectExterns(object: RawObject, options: { readonly strict?: boolean }): ObjectExtern[] {
   const declared = new DeclaredExterns(object.btf);
+  const called = calledSymbols(object);
   const found: ObjectExtern[] = [];
   const kconfig: { extern: ObjectExtern; size: number; align: number }[] = [];
   for (const symbol of object.symbols) {
@@ -37,7 +38,7 @@ export function collectExterns(object: RawObject, options: { readonly strict?: b
     const declaration = declared.find(symbol.name);
     if (declaration === undefined) {
       if (options.strict) throw unresolved(symbol.name, "has no type in the BTF");
-      const kind = isCalled(object, symbol.index) ? "kfunc" : "ksym";
+      const kind = called.has(symbol.index) ? "kfunc" : "ksym";
       found.push({
         spec: { name: symbol.name, kind, weak, btfId: 0 },
         symbol: symbol.index,
@@ -104,14 +105,15 @@ export function kconfigKind(btf: Btf, id: number): KconfigKind | undefined {
 /** Far above any option; keeps a hostile type from asking for gigabytes. */
 const MAX_KCONFIG = 1 << 20;
 
-/** Without BTF only the code tells whether an extern is a function. */
-function isCalled(object: RawObject, symbol: number): boolean {
+/** Symbols that code calls: without BTF only this tells whether an extern is a function. */
+function calledSymbols(object: RawObject): Set<number> {
   const call = 0x85;
-  return object.sections.some(
-    (section) =>
-      isCode(section) &&
-      section.relocations.some((row) => row.symbol === symbol && section.data[row.offset] === call),
-  );
+  const out = new Set<number>();
+  for (const section of object.sections) {
+    if (!isCode(section)) continue;
+    for (const row of section.relocations) if (section.data[row.offset] === call) out.add(row.symbol);
+  }
+  return out;
 }
 
 function elementIsChar(btf: Btf, array: BtfType & { kind: "array" }): boolean {
@@ -128,6 +130,7 @@ function layOut(rows: { extern: ObjectExtern; size: number; align: number }[]): 
   return sorted.map(({ extern, size, align }) => {
     const offset = Math.ceil(end / align) * align;
     end = offset + size;
+    if (end > MAX_KCONFIG) throw badKconfig(extern.spec.name, "takes more room than all options together");
     return { ...extern, spec: { ...extern.spec, offset } };
   });
 }

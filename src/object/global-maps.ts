@@ -1,6 +1,6 @@
 import { BpfError } from "../base/index.ts";
-import type { Btf } from "../btf/index.ts";
-import { SHN, SHT, STB, STT } from "../elf/index.ts";
+import type { Btf, BtfType } from "../btf/index.ts";
+import { type ElfSymbol, SHT, STB, STT } from "../elf/index.ts";
 import type { ObjectExtern } from "./externs.ts";
 import { BPF_F_MMAPABLE, BPF_F_RDONLY_PROG } from "./map-types.ts";
 import type { RawObject, RawSection } from "./raw-object.ts";
@@ -18,16 +18,14 @@ export function isGlobals(section: RawSection): boolean {
 }
 
 /**
- * The map of a section of global variables: an array with one value, mmapable when a variable is visible outside.
- * @throws BpfError `object/section-too-large` for a `.bss` above 64 MiB.
+ * Refuses `.bss` sections above 64 MiB together.
+ * @throws BpfError `object/section-too-large`.
  */
-export function globalsMap(
-  object: RawObject,
-  btf: Btf | undefined,
-  section: RawSection,
-  name: string,
-): MapSpec {
-  if (section.type === SHT.NOBITS && section.size > MAX_BSS) {
+export function checkBssSize(object: RawObject): void {
+  let total = 0;
+  for (const section of object.sections) {
+    if (section.type === SHT.NOBITS && isGlobals(section)) total += section.size;
+    if (total <= MAX_BSS) continue;
     throw new BpfError(
       "object/section-too-large",
       `section '${section.name}' wants ${section.size} bytes of memory`,
@@ -37,72 +35,114 @@ export function globalsMap(
       },
     );
   }
+}
+
+/** The map of a section of global variables: an array with one value, mmapable when a variable is visible outside. */
+export function globalsMap(variables: GlobalVariables, section: RawSection, name: string): MapSpec {
   const data = section.type === SHT.NOBITS ? new Uint8Array(section.size) : section.data.slice();
-  const readOnly = section.name.startsWith(".rodata");
-  return valueMap(btf, section.name, name, data, readOnly, variablesOf(object, btf, section));
+  return valueMap(
+    variables,
+    section.name,
+    name,
+    data,
+    section.name.startsWith(".rodata"),
+    variables.of(section),
+  );
 }
 
 /** The map that holds the values of `extern … __kconfig`; undefined when there is none. */
-export function kconfigMap(btf: Btf | undefined, externs: readonly ObjectExtern[]): MapSpec | undefined {
+export function kconfigMap(
+  variables: GlobalVariables,
+  externs: readonly ObjectExtern[],
+): MapSpec | undefined {
   let size = 0;
-  const variables: VariableSpec[] = [];
+  const rows: VariableSpec[] = [];
   for (const { spec } of externs) {
     if (spec.kind !== "kconfig" || spec.offset === undefined || spec.size === undefined) continue;
     size = Math.max(size, spec.offset + spec.size);
-    variables.push({ name: spec.name, offset: spec.offset, size: spec.size, type: spec.btfId });
+    rows.push({ name: spec.name, offset: spec.offset, size: spec.size, type: spec.btfId });
   }
   if (size === 0) return undefined;
-  return valueMap(btf, ".kconfig", ".kconfig", new Uint8Array(size), true, variables);
+  return valueMap(variables, ".kconfig", ".kconfig", new Uint8Array(size), true, rows);
 }
 
-/** Variables of a section by offset: from the BTF, and from symbols where the BTF has none. */
-export function variablesOf(object: RawObject, btf: Btf | undefined, section: RawSection): VariableSpec[] {
-  const datasec = datasecOf(btf, section.name);
-  const out: VariableSpec[] = [];
-  const named = new Set<string>();
-  for (const entry of datasec?.type.vars ?? []) {
-    const variable = btf!.types[entry.type];
-    if (variable.kind !== "var" || variable.linkage === "extern") continue;
-    if (entry.offset + entry.size > section.size) continue;
-    out.push({ name: variable.name, offset: entry.offset, size: entry.size, type: variable.type });
-    named.add(variable.name);
+type Datasec = BtfType & { kind: "datasec" };
+
+/** Variables of an object by section: from the BTF, and from symbols where the BTF has none. */
+export class GlobalVariables {
+  private readonly btf: Btf | undefined;
+  private readonly datasecs = new Map<string, { id: number; type: Datasec }>();
+  private readonly symbols = new Map<number, ElfSymbol[]>();
+
+  constructor(object: RawObject, btf: Btf | undefined) {
+    this.btf = btf;
+    btf?.types.forEach((type, id) => {
+      if (type.kind === "datasec" && !this.datasecs.has(type.name))
+        this.datasecs.set(type.name, { id, type });
+    });
+    for (const symbol of object.symbols) {
+      if (symbol.type !== STT.OBJECT || symbol.name === "" || symbol.section >= object.sections.length)
+        continue;
+      if (symbol.binding === STB.LOCAL && symbol.name.startsWith(".L")) continue;
+      const list = this.symbols.get(symbol.section) ?? [];
+      this.symbols.set(symbol.section, list);
+      list.push(symbol);
+    }
   }
-  for (const symbol of object.symbols) {
-    if (symbol.section !== section.index || symbol.section >= SHN.LORESERVE || symbol.type !== STT.OBJECT)
-      continue;
-    if (named.has(symbol.name) || symbol.name === "" || symbol.value + symbol.size > section.size) continue;
-    if (symbol.binding === STB.LOCAL && symbol.name.startsWith(".L")) continue;
-    out.push({ name: symbol.name, offset: symbol.value, size: symbol.size, type: 0 });
+
+  /** By offset. */
+  of(section: RawSection): VariableSpec[] {
+    const out: VariableSpec[] = [];
+    const named = new Set<string>();
+    for (const entry of this.datasecs.get(section.name)?.type.vars ?? []) {
+      const variable = this.btf!.types[entry.type];
+      if (variable.kind !== "var" || variable.linkage === "extern") continue;
+      if (entry.offset + entry.size > section.size) continue;
+      out.push({ name: variable.name, offset: entry.offset, size: entry.size, type: variable.type });
+      named.add(variable.name);
+    }
+    for (const symbol of this.symbols.get(section.index) ?? []) {
+      if (named.has(symbol.name) || symbol.value + symbol.size > section.size) continue;
+      out.push({ name: symbol.name, offset: symbol.value, size: symbol.size, type: 0 });
+    }
+    return out.sort((a, b) => a.offset - b.offset);
   }
-  return out.sort((a, b) => a.offset - b.offset);
+
+  /** BTF id of the section's DATASEC; 0: none. */
+  datasecId(section: string): number {
+    return this.datasecs.get(section)?.id ?? 0;
+  }
+
+  /** Some variable of the section can be seen outside of the object. */
+  visible(section: string): boolean {
+    const vars = this.datasecs.get(section)?.type.vars ?? [];
+    return vars.some((entry) => {
+      const variable = this.btf!.types[entry.type];
+      return variable.kind === "var" && variable.linkage !== "static";
+    });
+  }
 }
 
 function valueMap(
-  btf: Btf | undefined,
+  globals: GlobalVariables,
   section: string,
   name: string,
   data: Uint8Array,
   readOnly: boolean,
   variables: VariableSpec[],
 ): MapSpec {
-  const datasec = datasecOf(btf, section);
-  const visible =
-    datasec?.type.vars.some((entry) => {
-      const variable = btf!.types[entry.type];
-      return variable.kind === "var" && variable.linkage !== "static";
-    }) ?? false;
   return {
     name,
     type: "BPF_MAP_TYPE_ARRAY",
     keySize: 4,
     valueSize: data.length,
     maxEntries: 1,
-    flags: (readOnly ? BPF_F_RDONLY_PROG : 0) | (visible ? BPF_F_MMAPABLE : 0),
+    flags: (readOnly ? BPF_F_RDONLY_PROG : 0) | (globals.visible(section) ? BPF_F_MMAPABLE : 0),
     mapExtra: 0n,
     numaNode: 0,
     pinning: "none",
     keyType: 0,
-    valueType: datasec?.id ?? 0,
+    valueType: globals.datasecId(section),
     inner: undefined,
     values: [],
     data,
@@ -110,10 +150,4 @@ function valueMap(
     variables,
     frozen: readOnly,
   };
-}
-
-function datasecOf(btf: Btf | undefined, name: string) {
-  const id = btf?.types.findIndex((type) => type.kind === "datasec" && type.name === name) ?? -1;
-  const type = btf?.types[id];
-  return type?.kind === "datasec" ? { id, type } : undefined;
 }

@@ -11,7 +11,7 @@ import {
   functionAt,
   type ObjectFunction,
 } from "./functions.ts";
-import { globalsMap, isGlobals, kconfigMap, variablesOf } from "./global-maps.ts";
+import { checkBssSize, GlobalVariables, globalsMap, isGlobals, kconfigMap } from "./global-maps.ts";
 import { isLegacyMapSection, type LegacyMap, readLegacyMaps } from "./legacy-maps.ts";
 import { isMapInMap } from "./map-types.ts";
 import { type RawObject, type RawSection, takeApart } from "./raw-object.ts";
@@ -41,7 +41,7 @@ export function readObject(bytes: Uint8Array, options: ReadObjectOptions = {}): 
 /** The second half of {@link readObject}, for objects taken apart or linked. */
 export function collect(object: RawObject, options: ReadObjectOptions): CollectionSpec {
   const parts = partsOf(object, options);
-  const legacy = parts.targets.legacyMaps.length > 0;
+  const legacy = parts.targets.legacyMaps.size > 0;
   const structOps = object.sections
     .filter(isStructOps)
     .flatMap((section) => readStructOps(object, parts.btf, section, parts.targets.functions));
@@ -81,18 +81,22 @@ export function partsOf(object: RawObject, options: ReadObjectOptions): ObjectPa
   const declaredMaps = mapsSection === undefined ? [] : readBtfMaps(btf!, mapsSection, options);
   const legacyMaps = readLegacy(object, options);
   const arena = findArena(object, declaredMaps);
+  const variables = new GlobalVariables(object, btf);
   const globals = new Map<number, string>();
   const globalMaps: MapSpec[] = [];
+  checkBssSize(object);
   const names = new Set(declaredMaps.map((map) => map.spec.name));
   for (const section of object.sections) {
     if (!isGlobals(section)) continue;
     const name = freshName(section.name, names);
     globals.set(section.index, name);
-    globalMaps.push(globalsMap(object, btf, section, name));
+    globalMaps.push(globalsMap(variables, section, name));
   }
-  const kconfig = kconfigMap(btf, externs);
+  const kconfig = kconfigMap(variables, externs);
   const declared = initialised(object, btf, mapsSection, declaredMaps, functions).map((spec) =>
-    arena !== undefined && spec.name === arena.map ? withArenaData(object, btf, spec, arena.section) : spec,
+    arena !== undefined && spec.name === arena.map
+      ? withArenaData(variables, object.sections[arena.section], spec)
+      : spec,
   );
   return {
     btf,
@@ -106,9 +110,9 @@ export function partsOf(object: RawObject, options: ReadObjectOptions): ObjectPa
     targets: {
       object,
       functions,
-      declaredMaps,
+      mapsAt: firstOf(declaredMaps.map((map) => [map.offset, map.spec.name])),
       mapsSection: mapsSection?.index ?? 0,
-      legacyMaps,
+      legacyMaps: legacyPlaces(legacyMaps),
       globals,
       arena,
       externs: new Map(externs.map((found) => [found.symbol, found])),
@@ -130,6 +134,23 @@ function readLegacy(object: RawObject, options: ReadObjectOptions): LegacyMap[] 
     );
   }
   return [];
+}
+
+/** A map of pairs in which the first of equal keys stays. */
+function firstOf<K, V>(pairs: readonly (readonly [K, V])[]): Map<K, V> {
+  const out = new Map<K, V>();
+  for (const [key, value] of pairs) if (!out.has(key)) out.set(key, value);
+  return out;
+}
+
+function legacyPlaces(maps: readonly LegacyMap[]): Map<number, Map<number, string>> {
+  const out = new Map<number, Map<number, string>>();
+  for (const { section, offset, spec } of maps) {
+    const places = out.get(section) ?? new Map<number, string>();
+    out.set(section, places);
+    if (!places.has(offset)) places.set(offset, spec.name);
+  }
+  return out;
 }
 
 function freshName(section: string, names: Set<string>): string {
@@ -173,9 +194,21 @@ function findArena(
   return { map: arena.name, section: section.index };
 }
 
-function withArenaData(object: RawObject, btf: Btf | undefined, spec: MapSpec, index: number): MapSpec {
-  const section = object.sections[index];
-  return { ...spec, data: section.data.slice(), variables: variablesOf(object, btf, section) };
+function withArenaData(variables: GlobalVariables, section: RawSection, spec: MapSpec): MapSpec {
+  return { ...spec, data: section.data.slice(), variables: variables.of(section) };
+}
+
+/** The map whose definition covers 8 bytes at `offset`; maps are sorted by offset. */
+function mapAround(maps: readonly DeclaredMap[], offset: number): DeclaredMap | undefined {
+  let low = 0;
+  let high = maps.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (maps[middle].offset <= offset) low = middle + 1;
+    else high = middle;
+  }
+  const found = maps[low - 1];
+  return found !== undefined && offset + 8 <= found.offset + found.size ? found : undefined;
 }
 
 /** Map specs with the slots that relocations in `.maps` fill (`.values = { [0] = &inner }`). */
@@ -187,9 +220,10 @@ function initialised(
   functions: FunctionTable,
 ): MapSpec[] {
   const slots = new Map<DeclaredMap, MapSpec["values"][number][]>();
+  const byName = firstOf(maps.map((map) => [map.spec.name, map]));
   for (const relocation of section?.relocations ?? []) {
     const symbol = object.symbols[relocation.symbol];
-    const map = maps.find((m) => relocation.offset >= m.offset && relocation.offset + 8 <= m.offset + m.size);
+    const map = mapAround(maps, relocation.offset);
     const fail = (why: string): BpfError =>
       new BpfError("object/bad-map", `.maps relo: '${symbol.name}' ${why}`, {
         subject: map?.spec.name ?? ".maps",
@@ -201,7 +235,7 @@ function initialised(
     const list = slots.get(map) ?? [];
     slots.set(map, list);
     if (isMapInMap(map.spec.type)) {
-      const target = maps.find((candidate) => candidate.spec.name === symbol.name);
+      const target = byName.get(symbol.name);
       if (target === undefined || symbol.section !== section!.index) throw fail("isn't a BTF-defined map");
       if (map.spec.keySize !== 4) throw fail(`needs a map '${map.spec.name}' with keys of 4 bytes`);
       list.push({ key: at / 8, map: target.spec.name });
@@ -262,6 +296,12 @@ function readPrograms(
 function exceptionCallbacks(parts: ObjectParts): Map<string, ObjectFunction> {
   const out = new Map<string, ObjectFunction>();
   const twice = new Set<string>();
+  const subprograms = firstOf(
+    [...parts.targets.functions.values()]
+      .flat()
+      .filter((f) => f.section.name === ".text")
+      .map((f) => [f.name, f]),
+  );
   const { btf } = parts;
   for (const tag of btf?.types ?? []) {
     if (tag.kind !== "decl_tag" || tag.componentIndex !== -1 || !tag.name.startsWith("exception_callback:"))
@@ -269,9 +309,7 @@ function exceptionCallbacks(parts: ObjectParts): Map<string, ObjectFunction> {
     const program = btf!.types[tag.type];
     const wanted = tag.name.slice("exception_callback:".length);
     if (program.kind !== "func") continue;
-    const found = [...parts.targets.functions.values()]
-      .flat()
-      .find((f) => !f.entry && f.name === wanted && f.section.name === ".text");
+    const found = subprograms.get(wanted);
     if (found === undefined || !found.global || found.hidden) continue;
     if (out.has(program.name)) twice.add(program.name);
     out.set(program.name, found);

@@ -1,9 +1,8 @@
 import { BpfError } from "../base/index.ts";
 import { type ElfRelocation, type ElfSymbol, SHN, STT } from "../elf/index.ts";
-import type { DeclaredMap } from "./btf-maps.ts";
 import { isExtern, type ObjectExtern } from "./externs.ts";
 import { type FunctionTable, functionAt, type ObjectFunction } from "./functions.ts";
-import { isLegacyMapSection, type LegacyMap } from "./legacy-maps.ts";
+import { isLegacyMapSection } from "./legacy-maps.ts";
 import { isCode, type RawObject, type RawSection } from "./raw-object.ts";
 
 /** What a relocated instruction refers to. */
@@ -19,10 +18,12 @@ export type Target =
 export interface Targets {
   readonly object: RawObject;
   readonly functions: FunctionTable;
-  readonly declaredMaps: readonly DeclaredMap[];
+  /** Names of declared maps by their offset in `.maps`. */
+  readonly mapsAt: ReadonlyMap<number, string>;
   /** Section number of `.maps`; 0: none. */
   readonly mapsSection: number;
-  readonly legacyMaps: readonly LegacyMap[];
+  /** By section number, then offset. */
+  readonly legacyMaps: ReadonlyMap<number, ReadonlyMap<number, string>>;
   /** Map names by section number of globals. */
   readonly globals: ReadonlyMap<number, string>;
   readonly arena: { readonly map: string; readonly section: number } | undefined;
@@ -132,18 +133,16 @@ function dataTarget(
     return { kind: "map-value", map: targets.arena.map, symbolOffset: symbol.value };
   }
   if (home.index === targets.mapsSection) {
-    const map = targets.declaredMaps.find((candidate) => candidate.offset === symbol.value);
+    const map = targets.mapsAt.get(symbol.value);
     if (map === undefined)
       throw fail(`map relo failed to find map for section '${home.name}', off ${symbol.value}`);
-    return { kind: "map", map: map.spec.name };
+    return { kind: "map", map };
   }
   if (isLegacyMapSection(home.name)) {
     const at = symbol.value + (symbol.type === STT.SECTION ? imm : 0);
-    const map = targets.legacyMaps.find(
-      (candidate) => candidate.section === home.index && candidate.offset === at,
-    );
+    const map = targets.legacyMaps.get(home.index)?.get(at);
     if (map === undefined) throw fail(`map relo failed to find map for section '${home.name}', off ${at}`);
-    return { kind: "map", map: map.spec.name };
+    return { kind: "map", map };
   }
   const globals = targets.globals.get(home.index);
   if (globals === undefined) throw fail(`bad map relo against '${symbol.name}' in section '${home.name}'`);

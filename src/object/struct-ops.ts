@@ -22,6 +22,9 @@ export function readStructOps(
   const datasec = btf?.types.find((type) => type.kind === "datasec" && type.name === section.name);
   if (btf === undefined || datasec?.kind !== "datasec")
     throw bad(section.name, "is not described in the BTF");
+  const relocations = [...section.relocations].sort((a, b) => a.offset - b.offset);
+  let next = 0;
+  let end = 0;
   return datasec.vars.map((entry) => {
     const variable = btf.types[entry.type];
     const type = variable.kind === "var" ? resolveType(btf, variable.type) : 0;
@@ -31,9 +34,13 @@ export function readStructOps(
     if (entry.offset + struct.size > section.data.length)
       throw bad(variable.name, "lies outside its section");
     const funcs: { member: string; offset: number; program: string }[] = [];
-    for (const relocation of section.relocations) {
+    if (entry.offset < end) throw bad(variable.name, "overlaps the variable before it");
+    end = entry.offset + struct.size;
+    for (; next < relocations.length && relocations[next].offset < end; next++) {
+      const relocation = relocations[next];
       const offset = relocation.offset - entry.offset;
-      if (offset < 0 || offset >= struct.size) continue;
+      if (offset < 0)
+        throw bad(section.name, `has a relocation at ${relocation.offset} outside its variables`);
       const member = struct.members.find((candidate) => candidate.bitOffset === offset * 8);
       if (member === undefined) throw bad(variable.name, `has no member at offset ${offset}`);
       const pointer = btf.types[resolveType(btf, member.type)];
