@@ -100,6 +100,17 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
     return this.programs.get(id);
   }
 
+  /** Socket maps hold cookies of the sockets that the host declares. */
+  socketAddress(id: number): number {
+    const socket = this.host.network?.sockets?.find(({ cookie }) => cookie === BigInt(id));
+    const { state, heap, module } = this.interpreter;
+    return socket === undefined ? 0 : state.sockets.addressOf(socket, heap, module.memory);
+  }
+
+  socketId(address: number): number {
+    return Number(this.interpreter.state.sockets.at(address)?.cookie ?? 0n);
+  }
+
   async load(spec: CollectionSpec, options: LoadOptions = {}): Promise<EmbeddedCollection> {
     const chosen = choosePrograms(spec, options.programs);
     const withGlobals = options.globals === undefined ? spec : setGlobals(spec, options.globals);

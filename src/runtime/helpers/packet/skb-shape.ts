@@ -135,9 +135,9 @@ function swap16(value: number): number {
 
 /** The tag goes into `__sk_buff`; one that was there goes into the packet. */
 function vlanPush(packet: PacketBuffer, skb: SkbState, etherType: number, tci: number): number {
-  const { view, u8 } = packet.memory;
   if (skbField(packet, SK_BUFF.vlanPresent) !== 0) {
     if (!pushHead(packet, VLAN_HLEN)) return -ENOMEM;
+    const { view, u8 } = packet.memory; // views of before the push may be stale
     u8.copyWithin(packet.data, packet.data + VLAN_HLEN, packet.data + VLAN_HLEN + ADDRESSES);
     const proto = view.getUint16(packet.contextAddress + SK_BUFF.vlanProto, false);
     view.setUint16(packet.data + ADDRESSES, proto, false);
