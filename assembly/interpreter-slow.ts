@@ -436,7 +436,10 @@ function storeTo(m: u32, low: u32, d: u32, s: u32, value: u64, size: u32): u32 {
     const entry = contextEntry(m, d, address);
     if (entry == 0 || (load<u8>(entry, CTX_WRITE_SIZES) & size) == 0 || size > load<u16>(entry, CTX_LEFT))
       return failAt(m, ERR_CONTEXT, reg, address, size);
-    write(<u32>address, size, value);
+    const flags: u32 = load<u8>(entry, CTX_POINTER_FLAGS);
+    // Linux compares the register unsigned, an immediate signed.
+    if ((flags & 4) != 0 && (s != 0 ? value >= 0xffff : <i64>value >= 0xffff)) return 0;
+    write(<u32>address, size, flags & 2 ? value & 0xffff : value);
     return 0;
   }
   if (kind == PTR_TO_ARENA) {

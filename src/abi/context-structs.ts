@@ -29,6 +29,11 @@ export interface ContextField {
   /** Arrays: number of elements. */
   readonly count?: number;
   readonly kind: FieldKind;
+  /**
+   * The kernel's own field is narrower than the UAPI's: a store keeps the low 16 bits, and with `"u16-below-max"` is
+   * ignored when the register holds 0xffff or more.
+   */
+  readonly keeps?: "u16" | "u16-below-max";
   /** A pointer that may be null. */
   readonly nullable?: true;
 }
@@ -62,7 +67,7 @@ export const CONTEXT_STRUCTS = {
       { name: "len", offset: 0, size: 4, kind: "scalar" },
       { name: "pkt_type", offset: 4, size: 4, kind: "scalar" },
       { name: "mark", offset: 8, size: 4, kind: "scalar" },
-      { name: "queue_mapping", offset: 12, size: 4, kind: "scalar" },
+      { name: "queue_mapping", offset: 12, size: 4, kind: "scalar", keeps: "u16-below-max" },
       { name: "protocol", offset: 16, size: 4, kind: "scalar" },
       { name: "vlan_present", offset: 20, size: 4, kind: "scalar" },
       { name: "vlan_tci", offset: 24, size: 4, kind: "scalar" },
@@ -70,10 +75,10 @@ export const CONTEXT_STRUCTS = {
       { name: "priority", offset: 32, size: 4, kind: "scalar" },
       { name: "ingress_ifindex", offset: 36, size: 4, kind: "scalar" },
       { name: "ifindex", offset: 40, size: 4, kind: "scalar" },
-      { name: "tc_index", offset: 44, size: 4, kind: "scalar" },
+      { name: "tc_index", offset: 44, size: 4, kind: "scalar", keeps: "u16" },
       { name: "cb", offset: 48, size: 4, count: 5, kind: "scalar" },
       { name: "hash", offset: 68, size: 4, kind: "scalar" },
-      { name: "tc_classid", offset: 72, size: 4, kind: "scalar" },
+      { name: "tc_classid", offset: 72, size: 4, kind: "scalar", keeps: "u16" },
       { name: "data", offset: 76, size: 4, kind: "packet" },
       { name: "data_end", offset: 80, size: 4, kind: "packet_end" },
       { name: "napi_id", offset: 84, size: 4, kind: "scalar" },

@@ -115,6 +115,8 @@ function writeContextTable(view: DataView, table: number, context: ContextTable)
       view.setUint8(entry + CTX_READ_SIZES, read);
       view.setUint8(entry + CTX_WRITE_SIZES, field.write & aligned);
       view.setUint16(entry + CTX_LEFT, field.size - at, true);
+      if (field.keeps === "u16") view.setUint8(entry + CTX_POINTER_FLAGS, 2);
+      if (field.keeps === "u16-below-max") view.setUint8(entry + CTX_POINTER_FLAGS, 6);
       if (pointer === undefined || at !== 0) continue;
       view.setUint8(entry + CTX_POINTER, POINTER_KIND[pointer.to]);
       if ("size" in pointer) {

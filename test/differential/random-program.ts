@@ -333,10 +333,13 @@ class ProgramMaker {
       if (tc) fields.push(72);
       const off = random.pick(fields);
       if (off >= 48 && off <= 64 && random.chance(50)) code.load(random.pick([1, 2]), dst, CTX, off);
+      else if (tc && random.chance(10)) code.load(8, dst, CTX, 152);
       else code.load(4, dst, CTX, off);
     } else if (tc) {
-      const off = random.pick([8, 32, 44, 48, 52, 56, 60, 64, 72]);
-      code.store(4, CTX, off, this.scalar());
+      const off = random.pick([8, 12, 32, 44, 48, 52, 56, 60, 64, 72]);
+      if (random.chance(15)) code.store(8, CTX, 152, this.scalar());
+      else if (random.chance(70)) code.store(4, CTX, off, this.scalar());
+      else code.storeImm(4, CTX, off, this.imm());
     } else {
       code.store(random.pick([1, 2, 4]), CTX, random.pick([48, 52, 56, 60, 64]), this.scalar());
     }

@@ -54,6 +54,7 @@ export function contextTable(program: ProgramSpec, extra: readonly AbiField[] = 
       read,
       write,
       ...(pointer ? { pointer } : {}),
+      ...(field.keeps ? { keeps: field.keeps } : {}),
     });
   }
   return { name: context.struct ?? "arguments", size: context.size, fields };

@@ -17,6 +17,8 @@ export interface ContextField {
   readonly read: number;
   /** The same for stores. */
   readonly write: number;
+  /** The kernel behind the field is narrower: what it keeps of a store (see `abi/`). */
+  readonly keeps?: "u16" | "u16-below-max";
   /** A load of the whole field gives this pointer instead of a number. The field holds the address (u32 or u64). */
   readonly pointer?: ContextPointer;
 }
