@@ -43,10 +43,10 @@ describe("helper table", () => {
   it("gives a reason, as a sentence part, for each that is absent", () => {
     for (const name of names) {
       const row = HELPER_TABLE[name];
-      if (typeof row !== "function") expect(row.reason, name).toMatch(/^[a-z].{30,}[^.]$/);
+      if (typeof row !== "function") expect(row.reason, name).toMatch(/^[A-Za-z].{30,}[^.]$/);
     }
     for (const [name, row] of Object.entries(KFUNC_TABLE)) {
-      if ("reason" in row) expect(row.reason, name).toMatch(/^[a-z].{30,}[^.]$/);
+      if ("reason" in row) expect(row.reason, name).toMatch(/^[A-Za-z].{30,}[^.]$/);
     }
   });
 

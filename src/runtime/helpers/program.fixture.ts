@@ -14,6 +14,7 @@ export interface TestMap {
   readonly flags?: number;
   /** First value of an array. */
   readonly data?: Uint8Array;
+  readonly keyType?: number;
   readonly valueType?: number;
   readonly values?: MapSpec["values"];
   readonly inner?: MapSpec;
@@ -29,6 +30,7 @@ export interface TestProgram {
   readonly maps?: Readonly<Record<string, TestMap>>;
   readonly btf?: Btf;
   readonly host?: Partial<Host>;
+  /** Default: a packet of 64 zeroes. */
   readonly input?: RunInput;
   /** Labels of functions beside the entry. */
   readonly functions?: readonly string[];
@@ -56,8 +58,8 @@ export async function runProgram(program: TestProgram): Promise<TestRun> {
   });
   const collection = await kernel.load(specOf(program));
   const live = collection.programs.get("test")!;
-  const run = (input?: RunInput): RunResult =>
-    live.run({ data: new Uint8Array(64), ...program.input, ...input });
+  const first = program.input ?? { data: new Uint8Array(64) };
+  const run = (input: RunInput = first): RunResult => live.run(input);
   const result = run();
   return {
     result,
@@ -158,7 +160,7 @@ function mapSpec(name: string, map: TestMap): MapSpec {
     mapExtra: 0n,
     numaNode: 0,
     pinning: "none",
-    keyType: 0,
+    keyType: map.keyType ?? 0,
     valueType: map.valueType ?? 0,
     inner: map.inner,
     values: map.values ?? [],

@@ -1,5 +1,5 @@
 import type { HelperCall, KfuncRow } from "../helper-call.ts";
-import { E2BIG, EFAULT, EINVAL, ENOENT, readable } from "../helpers/index.ts";
+import { E2BIG, EFAULT, EINVAL, ENOENT, kernelFault, readable } from "../helpers/index.ts";
 
 /**
  * String functions over addresses that are read without a fault. All give -ERANGE or -EFAULT for an address that cannot
@@ -67,7 +67,8 @@ function signed(byte: number): number {
 function compare(call: HelperCall, fold: (byte: number) => number): number {
   for (let i = 0; i < LIMIT; i++) {
     const [a, b] = [byteAt(call, 1, i), byteAt(call, 2, i)];
-    if (a === undefined || b === undefined) return -EFAULT;
+    if (a === undefined) return kernelFault(call.u64(1));
+    if (b === undefined) return kernelFault(call.u64(2));
     if (fold(a) !== fold(b)) return signed(fold(a)) < signed(fold(b)) ? -1 : 1;
     if (a === 0) return 0;
   }
@@ -78,7 +79,7 @@ function compare(call: HelperCall, fold: (byte: number) => number): number {
 function find(call: HelperCall, n: number, limit: number, stop: (byte: number) => boolean): number {
   for (let i = 0; i < limit; i++) {
     const byte = byteAt(call, n, i);
-    if (byte === undefined) return -EFAULT;
+    if (byte === undefined) return kernelFault(call.u64(n));
     if (stop(byte)) return i;
   }
   return -E2BIG;
@@ -95,7 +96,7 @@ function findLast(call: HelperCall): number {
   let last = -ENOENT;
   for (let i = 0; i < LIMIT; i++) {
     const byte = byteAt(call, 1, i);
-    if (byte === undefined) return -EFAULT;
+    if (byte === undefined) return kernelFault(call.u64(1));
     if (byte === wanted) last = i;
     if (byte === 0) return last;
   }
@@ -106,7 +107,7 @@ function findLast(call: HelperCall): number {
 function span(call: HelperCall, goesOn: (member: boolean) => boolean): number {
   for (let i = 0; i < LIMIT; i++) {
     const byte = byteAt(call, 1, i);
-    if (byte === undefined) return -EFAULT;
+    if (byte === undefined) return kernelFault(call.u64(1));
     if (byte === 0) return i;
     const found = findChar(call, 2, LIMIT, byte);
     if (found < 0 && found !== -ENOENT) return found;
@@ -123,7 +124,7 @@ function search(call: HelperCall, limit: number, bounded = false): number {
     let i = 0;
     for (; i < needle && start + i < limit; i++) {
       const byte = byteAt(call, 1, start + i);
-      if (byte === undefined) return -EFAULT;
+      if (byte === undefined) return kernelFault(call.u64(1));
       if (byte !== byteAt(call, 2, i)) {
         if (byte === 0) return -ENOENT;
         break;
