@@ -57,7 +57,6 @@ export function arrayCreate(
   if (flags & BPF_F_PRESERVE_ELEMS) return -EINVAL;
   if (valueSize > 0x7fffffff) return -E2BIG;
   if (percpu && valueSize > <u32>MAX_PERCPU_VALUE) return -E2BIG;
-  if (maxEntries > 0x80000000) return -E2BIG;
   const map = newHeader(type, keySize, valueSize, maxEntries, flags, numCpus);
   if (!map) return -ENOMEM;
   if (percpu) store<u32>(map, load<u32>(map, MAP_VALUE_STRIDE) * numCpus, MAP_ELEM_BYTES);

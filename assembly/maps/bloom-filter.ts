@@ -7,6 +7,7 @@ import {
   BPF_F_WRONLY,
   BPF_F_WRONLY_PROG,
   BPF_F_ZERO_SEED,
+  E2BIG,
   EINVAL,
   ENOENT,
   ENOMEM,
@@ -20,6 +21,7 @@ export const TYPE_BLOOM_FILTER: u32 = 30;
 const MASK: usize = KIND_PRIVATE;
 const HASHES: usize = KIND_PRIVATE + 4;
 const SEED: usize = KIND_PRIVATE + 8;
+const KMALLOC_MAX: u32 = 0x400000;
 const FLAG_MASK: u32 =
   BPF_F_NUMA_NODE | BPF_F_ZERO_SEED | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
 
@@ -32,6 +34,7 @@ export function bloomCreate(
   extra: u64,
   numCpus: u32,
 ): i32 {
+  if (valueSize > KMALLOC_MAX) return -E2BIG;
   if (keySize != 0 || valueSize == 0 || maxEntries == 0 || flags & ~FLAG_MASK) return -EINVAL;
   if (!programAccessOk(flags) || extra & ~0xf) return -EINVAL;
   const hashes: u32 = extra ? <u32>extra : 5;

@@ -37,7 +37,7 @@ export function queueCreate(
 ): i32 {
   if (maxEntries == 0 || keySize != 0 || valueSize == 0 || flags & ~FLAG_MASK) return -EINVAL;
   if (!programAccessOk(flags)) return -EINVAL;
-  if (valueSize > KMALLOC_MAX || maxEntries >= 0xffffffff / valueSize) return -E2BIG;
+  if (valueSize > KMALLOC_MAX) return -E2BIG;
   const map = newHeader(type, keySize, valueSize, maxEntries, flags, numCpus);
   if (!map) return -ENOMEM;
   const values = alloc64((<u64>maxEntries + 1) * valueSize);

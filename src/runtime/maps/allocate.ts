@@ -17,7 +17,6 @@ import {
   BPF_F_WRONLY,
   BPF_F_WRONLY_PROG,
   E2BIG,
-  EBADF,
   EINVAL,
   ENOMEM,
   ENOTSUPP,
@@ -124,7 +123,7 @@ const NO_INNER: Partial<Record<MapTypeName, number>> = {
 
 function innerCheck(spec: MapSpec, options: CreateMapOptions): number {
   const inner = options.inner ?? spec.inner;
-  return inner === undefined ? -EBADF : (NO_INNER[inner.type] ?? 0);
+  return inner === undefined ? -EINVAL : (NO_INNER[inner.type] ?? 0);
 }
 
 export const allocateArrayOfMaps: Allocate = (module, spec, options) =>
@@ -132,7 +131,10 @@ export const allocateArrayOfMaps: Allocate = (module, spec, options) =>
 
 export const allocateHashOfMaps: Allocate = (module, spec, options) => {
   if (spec.valueSize !== 4) return -EINVAL;
-  return innerCheck(spec, options) || allocateNative(module, spec, options);
+  const map = allocateNative(module, spec, options);
+  const error = isErrno(map) ? 0 : innerCheck(spec, options);
+  if (error < 0) module.exports.mapDestroy(map);
+  return error || map;
 };
 
 export const allocateDevMap: Allocate = (module, spec, options) => {

@@ -11,7 +11,6 @@ import {
   BPF_F_RDONLY,
   BPF_F_WRONLY,
   BPF_NOEXIST,
-  EBUSY,
   EINVAL,
   ENOENT,
   ENOMEM,
@@ -181,8 +180,7 @@ export abstract class MapBase implements EmbeddedMap, ProgramSide {
 
   freeze(): void {
     if (this.fields.length > 0) throw this.error("freeze", -ENOTSUPP);
-    if ((this.spec.flags & BPF_F_RDONLY) !== 0) throw this.error("freeze", -EPERM);
-    if (this.isFrozen) throw this.error("freeze", -EBUSY);
+    this.need("write", "freeze");
     this.isFrozen = true;
     this.module.memory.view.setUint32(this.address + MAP_FROZEN, 1, true);
   }

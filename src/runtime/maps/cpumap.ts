@@ -1,6 +1,6 @@
 import type { RedirectTarget } from "../../object/index.ts";
 import type { MapParts } from "./base.ts";
-import { BPF_EXIST, BPF_NOEXIST, E2BIG, EBADF, EEXIST, EINVAL, ENODEV, EOVERFLOW } from "./constants.ts";
+import { BPF_EXIST, BPF_NOEXIST, E2BIG, EEXIST, EINVAL, ENODEV, ENOMEM, EOVERFLOW } from "./constants.ts";
 import type { CreateMapOptions, ObjectRegistry } from "./map.ts";
 import { indexOf, keyOf, type Slot, SlotMap } from "./slots.ts";
 
@@ -47,10 +47,11 @@ export class CpuMap extends SlotMap<Cpu> {
     return 0;
   }
 
+  /** A program that is not there is ENOMEM in Linux, where the entry's allocation fails with it. */
   protected override itemFor(value: Uint8Array): Cpu | number {
     const view = new DataView(value.buffer, value.byteOffset, value.length);
     const program = value.length >= 8 ? Math.max(0, view.getInt32(4, true)) : 0;
-    if (program !== 0 && this.registry?.programById(program) === undefined) return -EBADF;
+    if (program !== 0 && this.registry?.programById(program) === undefined) return -ENOMEM;
     return { queueSize: view.getUint32(0, true), program };
   }
 

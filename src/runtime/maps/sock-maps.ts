@@ -84,6 +84,10 @@ export class SockMap extends SlotMap<HeldSocket> {
     return socketIn(value);
   }
 
+  protected override sysLookup(key: Uint8Array): Uint8Array | number {
+    return this.spec.valueSize !== 8 ? -ENOSPC : super.sysLookup(key);
+  }
+
   protected override hostValue(slot: Slot<HeldSocket>): Uint8Array | number {
     return cookieOf(slot.item, this.spec.valueSize);
   }
@@ -103,10 +107,6 @@ export class SockMap extends SlotMap<HeldSocket> {
 export class ReuseportSockArray extends SockMap {
   override updateElem(_key: number, _value: number, _flags: number, _cpu: number): number {
     return -EOPNOTSUPP;
-  }
-
-  protected override sysLookup(key: Uint8Array): Uint8Array | number {
-    return this.spec.valueSize !== 8 ? -ENOSPC : super.sysLookup(key);
   }
 
   protected override sysDelete(key: Uint8Array): number {
