@@ -20,7 +20,7 @@ export interface CollectionSpec {
 export interface ProgramSpec {
   /** The function's symbol. */
   readonly name: string;
-  /** The SEC() string, such as `"xdp.frags/devmap"`; `""` for a program that came from no object. */
+  /** The SEC() string without a leading `?`, such as `"xdp.frags/devmap"`; `""` for a program that came from no object. */
   readonly section: string;
   /** Undefined: the section name says nothing (libbpf's BPF_PROG_TYPE_UNSPEC); the user has to name the type. */
   readonly type: ProgramTypeName | undefined;
