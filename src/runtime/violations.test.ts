@@ -1,80 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { ProgramTypeName } from "../abi/index.ts";
 import { BpfError } from "../base/index.ts";
-import type { CollectionSpec, MapSpec, ProgramSpec, Reference } from "../object/index.ts";
-import { assembled } from "./bytecode.fixture.ts";
 import { openEmbeddedKernel } from "./embedded-kernel.ts";
-
-const map = (name: string, more: Partial<MapSpec>): MapSpec => ({
-  name,
-  type: "BPF_MAP_TYPE_ARRAY",
-  keySize: 4,
-  valueSize: 8,
-  maxEntries: 1,
-  flags: 0,
-  mapExtra: 0n,
-  numaNode: 0,
-  pinning: "none",
-  keyType: 0,
-  valueType: 0,
-  inner: undefined,
-  values: [],
-  data: undefined,
-  section: ".maps",
-  variables: [],
-  frozen: false,
-  ...more,
-});
-
-const MAPS: readonly MapSpec[] = [
-  map("values", {}),
-  map("constants", { flags: 0x80 }), // BPF_F_RDONLY_PROG
-  map("ring", { type: "BPF_MAP_TYPE_RINGBUF", keySize: 0, valueSize: 0, maxEntries: 4096 }),
-];
-
-/** A spec of one program; `r1 = values ll` refers to a map by name. */
-function specOf(text: string, type: ProgramTypeName): CollectionSpec {
-  const symbol = (name: string) => {
-    const index = MAPS.findIndex((spec) => spec.name === name);
-    return index < 0 ? undefined : { src: 1, imm: index };
-  };
-  const insns = assembled(text, symbol);
-  const references: Reference[] = [];
-  for (let insn = 0; insn < insns.length / 8; insn++) {
-    if (insns[insn * 8] === 0x18 && insns[insn * 8 + 1] >> 4 === 1)
-      references.push({ kind: "map", insn, map: MAPS[insns[insn * 8 + 4]].name });
-  }
-  const program: ProgramSpec = {
-    name: "prog",
-    section: "xdp",
-    type,
-    attachType: undefined,
-    attachTo: undefined,
-    flags: { sleepable: false, xdpFrags: false },
-    autoload: true,
-    insns,
-    references,
-    coreRelocations: [],
-    funcs: [{ name: "prog", insn: 0, btfId: 0, linkage: "global" }],
-    lines: Array.from({ length: insns.length / 8 }, (_, insn) => ({
-      insn,
-      file: "prog.c",
-      line: 10 + insn,
-      column: 1,
-      text: `line of slot ${insn}`,
-    })),
-  };
-  return {
-    programs: [program],
-    maps: MAPS,
-    externs: [],
-    structOps: [],
-    btf: undefined,
-    license: "GPL",
-    kernelVersion: 0,
-    byteOrder: "little",
-  };
-}
+import { specOf } from "./spec.fixture.ts";
 
 const PACKET = Uint8Array.from({ length: 14 }, (_, i) => i);
 
@@ -84,7 +12,7 @@ async function runText(
   uninitStack?: "zero",
 ): Promise<number> {
   using kernel = await openEmbeddedKernel(uninitStack === undefined ? {} : { uninitStack });
-  using collection = await kernel.load(specOf(text, type));
+  using collection = await kernel.load(specOf({ text, type }));
   return collection.programs.get("prog")!.run({ data: PACKET, maxInsns: 1000 }).retval;
 }
 
@@ -423,12 +351,10 @@ it("a failed run leaves the kernel usable, and nothing held", async () => {
   using kernel = await openEmbeddedKernel();
   const before = kernel.usedBytes;
   {
-    using collection = await kernel.load(
-      specOf("*(u64 *)(r10 - 520) = 0; r0 = 0; exit", "BPF_PROG_TYPE_XDP"),
-    );
+    using collection = await kernel.load(specOf({ text: "*(u64 *)(r10 - 520) = 0; r0 = 0; exit" }));
     expect(() => collection.programs.get("prog")!.run({ data: PACKET })).toThrow(BpfError);
   }
-  using good = await kernel.load(specOf("r0 = 2; exit", "BPF_PROG_TYPE_XDP"));
+  using good = await kernel.load(specOf({ text: "r0 = 2; exit" }));
   expect(good.programs.get("prog")!.run({ data: PACKET }).retval).toBe(2);
   good[Symbol.dispose]();
   // What stays is the machine that runs are made on.
