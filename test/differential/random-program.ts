@@ -26,7 +26,9 @@ export interface RandomCase {
   readonly programs: readonly { readonly insns: Uint8Array; readonly functions: readonly number[] }[];
   /** Tail calls: index into `programs` by slot of the map `tails`. */
   readonly slots: readonly number[];
+  /** Each run's packet and context in. */
   readonly packets: readonly Uint8Array[];
+  readonly contexts: readonly (Uint8Array | undefined)[];
 }
 
 /** Mulberry32: the same numbers for the same seed on every machine. */
@@ -73,12 +75,15 @@ const INTERESTING = [
   0, 1, -1, 2, 7, 8, 31, 32, 63, 64, 127, 255, 256, 0x7fff, 0x8000, 0xffff, 0x7fffffff, -0x80000000,
 ];
 const TAILS = "tails";
+/** `__sk_buff.cb`. */
+const CB_OFFSET = 48;
 
-type Kind = "xdp" | "tc" | "socket";
+type Kind = "xdp" | "tc" | "socket" | "cgroup";
 const TYPE_OF: Record<Kind, ProgramTypeName> = {
   xdp: "BPF_PROG_TYPE_XDP",
   tc: "BPF_PROG_TYPE_SCHED_CLS",
   socket: "BPF_PROG_TYPE_SOCKET_FILTER",
+  cgroup: "BPF_PROG_TYPE_CGROUP_SKB",
 };
 
 /** Instructions of one program. */
@@ -213,6 +218,10 @@ class ProgramMaker {
     for (const slot of SLOTS) this.fillSlot(slot);
     for (let i = 0; i < blocks; i++) this.block();
     this.fold();
+    if (this.kind === "cgroup") {
+      code.store(4, CTX, CB_OFFSET, 0);
+      code.emit(0x57, 0, 0, 0, 1); // the verifier wants 0 or 1
+    }
     code.emit(0x95, 0, 0, 0, 0);
     if (this.calls.length > 0) this.subprograms();
     return code.bytes();
@@ -258,7 +267,8 @@ class ProgramMaker {
       [6, () => this.packetHelper()],
     ];
     if (this.kind !== "socket") weights.push([16, () => this.packet()]);
-    if (this.kind !== "xdp" && this.legacyLoads) weights.push([4, () => this.legacyLoad()]);
+    if ((this.kind === "tc" || this.kind === "socket") && this.legacyLoads)
+      weights.push([4, () => this.legacyLoad()]);
     if (this.inBranch < 3) weights.push([12, () => this.branch()]);
     if (this.inLoop === 0 && this.inBranch === 0) {
       weights.push([6, () => this.loop()]);
@@ -364,7 +374,7 @@ class ProgramMaker {
     for (let n = 1 + random.below(4); n > 0; n--) {
       const size = random.pick(SIZES.filter((s) => s <= span));
       const off = random.below(span - size + 1);
-      const choice = random.below(5);
+      const choice = this.kind === "cgroup" ? 0 : random.below(5);
       if (choice <= 1) code.load(size, this.scalar(), PTR, off);
       else if (choice === 2) code.store(size, PTR, off, this.scalar());
       else if (choice === 3) code.storeImm(size, PTR, off, this.imm());
@@ -569,7 +579,7 @@ class ProgramMaker {
       this.keepResult();
       return;
     }
-    if (this.kind === "socket") {
+    if (this.kind === "socket" || this.kind === "cgroup") {
       this.alu();
       return;
     }
@@ -593,7 +603,7 @@ class ProgramMaker {
       random.pick([this.xdpBytes, this.xdpAdjust, this.xdpRedirect]).call(this);
       return;
     }
-    if (this.kind === "socket") {
+    if (this.kind === "socket" || this.kind === "cgroup") {
       this.skbLoad();
       return;
     }
@@ -830,7 +840,7 @@ class ProgramMaker {
 /** The case of a seed. The same seed gives the same case as long as this file does not change. */
 export function randomCase(seed: number): RandomCase {
   const random = new Random(seed);
-  const kind = random.pick(["xdp", "xdp", "tc", "tc", "socket"] as const);
+  const kind = random.pick(["xdp", "xdp", "tc", "tc", "socket", "cgroup"] as const);
   const maps = randomMaps(random);
   const tails = maps.some((map) => map.name === TAILS);
   const programs = [];
@@ -842,7 +852,31 @@ export function randomCase(seed: number): RandomCase {
   // Slot 3 calls the first program again: the limit of 33 ends it.
   const slots = tails ? [1, 2, 1, 0] : [];
   const packets = Array.from({ length: 3 }, () => randomPacket(random));
-  return { seed, type: TYPE_OF[kind], maps, programs, slots, packets };
+  const contexts = packets.map((packet) => randomContext(random, kind, packet.length));
+  return { seed, type: TYPE_OF[kind], maps, programs, slots, packets, contexts };
+}
+
+/** What BPF_PROG_TEST_RUN lets a caller choose of the context; often nothing at all. */
+function randomContext(random: Random, kind: Kind, packetBytes: number): Uint8Array | undefined {
+  if (kind !== "cgroup" && random.chance(60)) return undefined;
+  const bytes = new Uint8Array(kind === "xdp" ? 24 : 192);
+  const view = new DataView(bytes.buffer);
+  if (kind === "xdp") {
+    // data_meta 0 … data: metadata in front of the packet.
+    if (packetBytes >= 40) view.setUint32(0, random.pick([0, 4, 8, 16]), true);
+    view.setUint32(4, packetBytes, true);
+    view.setUint32(12, random.below(2), true);
+    return bytes;
+  }
+  view.setUint32(8, random.u32(), true); // mark
+  view.setUint32(32, random.u32(), true); // priority
+  view.setUint32(40, random.below(2), true); // ifindex
+  bytes.set(random.bytes(20), CB_OFFSET);
+  if (random.chance(50)) view.setBigUint64(152, BigInt(random.u32()), true); // tstamp
+  if (random.chance(30)) view.setUint32(160, packetBytes + random.below(100), true); // wire_len
+  view.setUint32(164, random.below(4), true); // gso_segs
+  view.setUint32(176, random.below(2000), true); // gso_size
+  return bytes;
 }
 
 function randomMaps(random: Random): RandomMap[] {

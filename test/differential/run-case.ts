@@ -17,7 +17,12 @@ const NO_KEY = new Uint8Array();
 
 /** What a case did: comparable between kernels, all bytes in hex. */
 export interface CaseResult {
-  readonly runs: readonly { readonly retval: number; readonly data: string; readonly errno?: string }[];
+  readonly runs: readonly {
+    readonly retval: number;
+    readonly data: string;
+    readonly ctx: string;
+    readonly errno?: string;
+  }[];
   /** By map name, sorted by key. Ring buffers: their records in order. Queues: from the front. */
   readonly maps: Readonly<Record<string, readonly string[]>>;
 }
@@ -49,11 +54,12 @@ export async function runOnLinux(
     if (refused) return { rejected: `tail call slot ${slot}: ${refused}` };
   }
   const runs = [];
-  for (const packet of test.packets) {
-    const run = await oracle.run(programs[0], { data: packet });
+  for (const [i, data] of test.packets.entries()) {
+    const run = await oracle.run(programs[0], { data, ctx: test.contexts[i] });
     runs.push({
       retval: run.retval,
       data: run.data ? toHex(run.data) : "",
+      ctx: run.ctx ? toHex(run.ctx) : "",
       ...(run.errno && { errno: run.errno }),
     });
   }
@@ -89,12 +95,14 @@ export async function runOnEmbedded(kernel: Kernel, test: RandomCase): Promise<C
     for (const { key, value } of map.entries) collection.maps.get(map.name)!.update(key, value);
   }
   const program = collection.programs.get(programName(0))!;
-  const runs = test.packets.map((data) => {
+  const runs = test.packets.map((data, i) => {
     try {
-      const run = program.run({ data });
-      return { retval: run.retval, data: run.data ? toHex(run.data) : "" };
+      const ctx = test.contexts[i];
+      const run = program.run({ data, ...(ctx && { ctx }) });
+      const context = ctx && run.ctx ? toHex(run.ctx) : "";
+      return { retval: run.retval, data: run.data ? toHex(run.data) : "", ctx: context };
     } catch (error) {
-      return { retval: 0, data: "", errno: describe(error) };
+      return { retval: 0, data: "", ctx: "", errno: describe(error) };
     }
   });
   const maps: Record<string, string[]> = {};
@@ -190,5 +198,5 @@ function programName(index: number): string {
 
 function describe(error: unknown): string {
   if (!(error instanceof BpfError)) throw error;
-  return `${error.errno ?? error.code} at ${error.insn ?? "?"}: ${error.message}`;
+  return error.errno ?? `${error.code} at ${error.insn ?? "?"}: ${error.message}`;
 }
