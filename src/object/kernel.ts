@@ -87,6 +87,8 @@ export interface RunOutcome {
   readonly clones: readonly { readonly data: Uint8Array; readonly target: RedirectTarget }[];
   /** Signals sent with `bpf_send_signal*`, oldest first. */
   readonly signals?: readonly SentSignal[];
+  /** What `bpf_set_retval` would have the system call return. */
+  readonly hookRetval?: number;
 }
 
 /** A signal that a program asked for; nobody receives it. */

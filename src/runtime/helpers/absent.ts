@@ -24,9 +24,6 @@ const seqFile = because(
 const kernelBtf = because(
   "it prints objects of the running kernel by the kernel's BTF; there is no such kernel here",
 );
-const hookValue = because(
-  "cgroup hooks that return an error number to a system call are not run by the embedded kernel",
-);
 
 /** Every row has a reason. A program that calls one of these is refused when it is loaded. */
 export const ABSENT_HELPERS = {
@@ -86,8 +83,6 @@ export const ABSENT_HELPERS = {
   get_func_arg: traced,
   get_func_ret: traced,
   get_func_arg_cnt: traced,
-  get_retval: hookValue,
-  set_retval: hookValue,
 } as const satisfies Partial<HelperTable>;
 
 function because(reason: string): NotImplemented {

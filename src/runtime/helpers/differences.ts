@@ -32,6 +32,8 @@ export const HELPER_DIFFERENCES: Readonly<Partial<Record<HelperName, string>>> =
   get_ns_current_pid_tgid: "-EINVAL: no namespace matches",
   send_signal: recorded,
   send_signal_thread: recorded,
+  get_retval: "0 until bpf_set_retval",
+  set_retval: "recorded in the run's outcome; no system call returns it",
   perf_event_output: "records keep their length; Linux pads them",
   perf_event_read: noCounter,
   perf_event_read_value: noCounter,

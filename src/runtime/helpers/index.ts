@@ -1,5 +1,6 @@
 import type { HelperTable } from "../helper-call.ts";
 import { ABSENT_HELPERS } from "./absent.ts";
+import { RETVAL_HELPERS } from "./cgroup-retval.ts";
 import { CPU_HELPERS } from "./cpu.ts";
 import { DYNPTR_HELPERS } from "./dynptr.ts";
 import { KPTR_HELPERS } from "./kptr.ts";
@@ -43,6 +44,7 @@ export const HELPER_TABLE: HelperTable = {
   ...STORAGE_HELPERS,
   ...KPTR_HELPERS,
   ...TRACING_HELPERS,
+  ...RETVAL_HELPERS,
   ...SYSCALL_HELPERS,
   ...TAIL_CALL_HELPERS,
   ...ABSENT_HELPERS,

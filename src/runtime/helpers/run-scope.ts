@@ -22,6 +22,8 @@ export interface RunScope {
   readonly resilientLocks: number[];
   /** Addresses where `bpf_local_irq_save` left its flags, innermost last. */
   readonly irqFlags: number[];
+  /** `bpf_set_retval`: what the hook would return to user space. */
+  hookRetval: number;
 }
 
 const KEY = "helpers";
@@ -37,6 +39,7 @@ export function runScope(run: RunState): RunScope {
       depth: { rcu: 0, preempt: 0 },
       resilientLocks: [],
       irqFlags: [],
+      hookRetval: 0,
     };
     run.scratch.set(KEY, scope);
   }

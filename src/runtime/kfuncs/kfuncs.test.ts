@@ -60,6 +60,7 @@ describe("iterators", () => {
     ["null", "r2 = 0\nr3 = 1", -22],
     ["too many words", "r2 = value_of_words ll\nr3 = 512", -7],
     ["not readable", "r2 = 8\nr3 = 1", -14],
+    ["not readable, two words", "r2 = 8\nr3 = 2", -34],
   ])("bits: %s", async (_, begin, want) => {
     expect((await runProgram(walk("bits", begin, 16))).retval).toBe(want);
   });
@@ -316,6 +317,7 @@ describe("tasks and cgroups", () => {
   });
 });
 
+/** Answers of Linux 6.18, from a syscall program run by BPF_PROG_TEST_RUN. */
 describe("strings", () => {
   const text = (a: string, b: string): TestProgram["maps"] => ({
     a: { type: "BPF_MAP_TYPE_ARRAY", data: ascii(`${a}\0`) },
@@ -333,6 +335,10 @@ describe("strings", () => {
     ["strcmp equal", two("strcmp", "abc", "abc"), 0],
     ["strcmp less", two("strcmp", "abb", "abc"), -1],
     ["strcmp longer", two("strcmp", "abcd", "abc"), 1],
+    ["strcmp compares unsigned", two("strcmp", "é", "a"), 1],
+    ["strstr of nothing in nothing", two("strstr", "", ""), 0],
+    ["strnlen 0", one("strnlen", "hello", "r2 = 0"), 0],
+    ["strnchr 0", one("strnchr", "hello", "r2 = 0\nr3 = 104"), -2],
     ["strcasecmp", two("strcasecmp", "aBc", "AbC"), 0],
     ["strlen", one("strlen", "hello", ""), 5],
     ["strnlen", one("strnlen", "hello", "r2 = 3"), 3],

@@ -59,17 +59,12 @@ function lower(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
 }
 
-/** Linux compares `char`s, which are signed on x86. */
-function signed(byte: number): number {
-  return (byte << 24) >> 24;
-}
-
 function compare(call: HelperCall, fold: (byte: number) => number): number {
   for (let i = 0; i < LIMIT; i++) {
     const [a, b] = [byteAt(call, 1, i), byteAt(call, 2, i)];
     if (a === undefined) return kernelFault(call.u64(1));
     if (b === undefined) return kernelFault(call.u64(2));
-    if (fold(a) !== fold(b)) return signed(fold(a)) < signed(fold(b)) ? -1 : 1;
+    if (fold(a) !== fold(b)) return fold(a) < fold(b) ? -1 : 1;
     if (a === 0) return 0;
   }
   return -E2BIG;
