@@ -151,6 +151,7 @@ export class PacketBuffer {
 
   /** A copy of the packet's bytes from `from` (an address at or before the data) on. */
   bytes(from: number = this.data): Uint8Array {
+    if (this.frags.length === 0) return this.memory.read(from, this.dataEnd - from);
     const linear = this.dataEnd - from;
     const out = new Uint8Array(linear + this.frags.length);
     out.set(this.memory.u8.subarray(from, this.dataEnd));

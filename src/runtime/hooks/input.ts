@@ -31,13 +31,9 @@ export function requireZero(
   what: string,
 ): void {
   for (const [from, to] of ranges) {
-    const at = ctx.subarray(from, to).findIndex((byte) => byte !== 0);
-    if (at >= 0) {
-      throw badInput(
-        "EINVAL",
-        `byte ${from + at} of ${what} cannot be chosen by the caller`,
-        "leave it zero",
-      );
+    for (let at = from; at < to; at++) {
+      if (ctx[at] === 0) continue;
+      throw badInput("EINVAL", `byte ${at} of ${what} cannot be chosen by the caller`, "leave it zero");
     }
   }
 }

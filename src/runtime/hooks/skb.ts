@@ -1,5 +1,6 @@
 import type { ProgramSpec, RunInput, RunOutcome } from "../../object/index.ts";
 import {
+  BPF_SOCK,
   ETH_P_IP,
   ETH_P_IPV6,
   familyOf,
@@ -8,7 +9,6 @@ import {
   protocolAt,
   SK_BUFF,
   SK_BUFF_BYTES,
-  writeSocket,
 } from "../helpers/packet/index.ts";
 import { interfaceMtu, LOOPBACK, type Socket } from "../network.ts";
 import { CHECKSUM_NONE, ETH_HLEN, MAX_FRAGS, PacketBuffer, SHARED_INFO_BYTES } from "../packet-buffer.ts";
@@ -29,7 +29,6 @@ const FIXED_FIELDS = [
 /** Linux: NET_SKB_PAD + NET_IP_ALIGN on x86-64. */
 const HEADROOM = 64;
 const LINEAR_MAX = 4096 - HEADROOM - SHARED_INFO_BYTES;
-const CB_BYTES = 20;
 const GSO_LEGACY_MAX_SIZE = 65536;
 const GSO_MAX_SEGS = 65535;
 const PACKET_HOST = 0;
@@ -64,16 +63,17 @@ export const SKB_HOOK: Hook = {
 
 function begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun {
   const data = input.data ?? new Uint8Array(0);
-  const ctx = contextInput(input.ctx, SK_BUFF_BYTES);
-  const sk = new DataView(ctx.buffer);
-  const field = (offset: number): number => sk.getUint32(offset, true);
+  // Nothing of the input context is looked at when there is none: this is the way of every captured packet.
+  const given = input.ctx === undefined ? undefined : contextInput(input.ctx, SK_BUFF_BYTES);
+  const sk = given && new DataView(given.buffer);
+  const field = (offset: number): number => sk?.getUint32(offset, true) ?? 0;
   if (data.length < ETH_HLEN) {
     throw badInput("EINVAL", `the packet has ${data.length} bytes, an Ethernet header has ${ETH_HLEN}`);
   }
   if (data.length > LINEAR_MAX + MAX_FRAGS * 4096) {
     throw badInput("EINVAL", `${data.length} bytes are more than a packet can hold`);
   }
-  requireZero(ctx, FIXED_FIELDS, "__sk_buff");
+  if (given) requireZero(given, FIXED_FIELDS, "__sk_buff");
   const ifindex = field(SK_BUFF.ifindex);
   if (ifindex > LOOPBACK && interfaceMtu(env.host.network, ifindex) === undefined) {
     throw badInput("ENODEV", `there is no interface ${ifindex}`);
@@ -116,7 +116,7 @@ function begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun {
   }
   packet.data = fromEthernet ? mac : mac + ETH_HLEN;
   packet.dataMeta = packet.data;
-  const socket = socketOf(data, etherType);
+  const socket = new PacketSocket(data, etherType);
   packet.skb = {
     macHeader: mac,
     networkHeader: mac + ETH_HLEN,
@@ -130,28 +130,18 @@ function begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun {
     socketAddress: address + SOCKET_AT,
   };
 
-  const set = (offset: number, value: number): void => memory.view.setUint32(address + offset, value, true);
-  set(SK_BUFF.pktType, packetType(data));
-  memory.view.setUint16(address + SK_BUFF.protocol, etherType, false);
-  set(SK_BUFF.mark, field(SK_BUFF.mark));
-  set(SK_BUFF.priority, field(SK_BUFF.priority));
-  set(SK_BUFF.ingressIfindex, field(SK_BUFF.ingressIfindex));
-  set(SK_BUFF.ifindex, ifindex || LOOPBACK);
-  memory.write(address + SK_BUFF.cb, ctx.subarray(SK_BUFF.cb, SK_BUFF.cb + CB_BYTES));
-  memory.write(address + SK_BUFF.tstamp, ctx.subarray(SK_BUFF.tstamp, SK_BUFF.tstamp + 8));
-  // Only a run with a context sets the queueing length, as in Linux.
-  set(SK_BUFF.wireLen, input.ctx === undefined ? 0 : wireLen || length);
-  set(SK_BUFF.gsoSegs, field(SK_BUFF.gsoSegs));
-  set(SK_BUFF.gsoSize, field(SK_BUFF.gsoSize) & 0xffff);
-  memory.write(address + SK_BUFF.hwtstamp, ctx.subarray(SK_BUFF.hwtstamp, SK_BUFF.hwtstamp + 8));
-  writeSocket(memory, address + SOCKET_AT, socket);
-  set(SK_BUFF.sk, address + SOCKET_AT);
-  set(SK_BUFF.family, familyOf(socket));
-  const v6 = socket.family === "inet6";
-  if (socket.remoteAddress) {
-    memory.write(address + (v6 ? SK_BUFF.remoteIp6 : SK_BUFF.remoteIp4), socket.remoteAddress);
-    memory.write(address + (v6 ? SK_BUFF.localIp6 : SK_BUFF.localIp4), socket.localAddress);
+  const { view } = memory;
+  view.setUint32(address + SK_BUFF.pktType, packetType(data), true);
+  view.setUint16(address + SK_BUFF.protocol, etherType, false);
+  view.setUint32(address + SK_BUFF.ifindex, ifindex || LOOPBACK, true);
+  if (given) {
+    for (const [offset, size] of GIVEN) memory.write(address + offset, given.subarray(offset, offset + size));
+    // Only a run with a context sets the queueing length, as in Linux.
+    view.setUint32(address + SK_BUFF.wireLen, wireLen || length, true);
+    view.setUint32(address + SK_BUFF.gsoSize, field(SK_BUFF.gsoSize) & 0xffff, true);
   }
+  view.setUint32(address + SK_BUFF.sk, address + SOCKET_AT, true);
+  socket.write(view, address);
   packet.sync();
 
   let outcome: RunOutcome | undefined;
@@ -163,28 +153,26 @@ function begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun {
       return Number(BigInt.asUintN(32, r0));
     },
     results() {
-      for (const [offset, size] of RETURNED) ctx.set(memory.read(address + offset, size), offset);
-      const bytes = packet.bytes();
-      let out = bytes;
-      if (!fromEthernet) {
-        out = new Uint8Array(ETH_HLEN + bytes.length);
-        out.set(bytes, ETH_HLEN);
-      }
+      const ctx = memory.read(address, SK_BUFF_BYTES);
+      for (const [from, to] of FIXED_FIELDS) ctx.fill(0, from, to);
+      // The segment size comes back as it was given, whatever became of it.
+      new DataView(ctx.buffer).setUint32(SK_BUFF.gsoSize, field(SK_BUFF.gsoSize), true);
+      // The bytes in front are taken along and overwritten: one copy instead of two.
+      const out = packet.bytes(packet.data - (fromEthernet ? 0 : ETH_HLEN));
+      if (!fromEthernet) out.fill(0, 0, ETH_HLEN);
       return { data: out, ctx, ...(outcome ? { outcome } : {}) };
     },
     end: () => blocks.freeAll(),
   };
 }
 
-/** Fields that come back in the result's context: offset and size (`convert_skb_to___skb`). */
-const RETURNED = [
+/** Fields that the caller may set: offset and size (`convert___skb_to_skb`). */
+const GIVEN = [
   [SK_BUFF.mark, 4],
   [SK_BUFF.priority, 4],
   [SK_BUFF.ingressIfindex, 4],
-  [SK_BUFF.ifindex, 4],
-  [SK_BUFF.cb, CB_BYTES],
+  [SK_BUFF.cb, 20],
   [SK_BUFF.tstamp, 8],
-  [SK_BUFF.wireLen, 4],
   [SK_BUFF.gsoSegs, 4],
   [SK_BUFF.hwtstamp, 8],
 ] as const;
@@ -199,19 +187,54 @@ function checkHeader(etherType: number, bytes: number): void {
 
 /** `eth_type_trans` for `lo`, whose address is all zero. */
 function packetType(data: Uint8Array): number {
-  if (data.subarray(0, 6).every((byte) => byte === 0)) return PACKET_HOST;
+  if ((data[0] | data[1] | data[2] | data[3] | data[4] | data[5]) === 0) return PACKET_HOST;
   return (data[0] & 1) !== 0 ? PACKET_MULTICAST : PACKET_OTHERHOST;
 }
 
-/** The socket that the test run ties to the packet: addresses from the packet, no ports, closed. */
-function socketOf(data: Uint8Array, etherType: number): Socket {
-  const common = { protocol: "none", localPort: 0, state: TCP_CLOSE, cookie: 1n, uid: 0 } as const;
-  const ip = data.subarray(ETH_HLEN);
-  if (etherType === ETH_P_IP) {
-    return { ...common, family: "inet", localAddress: ip.slice(12, 16), remoteAddress: ip.slice(16, 20) };
+/** The socket that the test run ties to a packet: addresses from the packet, no ports, closed. */
+class PacketSocket implements Socket {
+  readonly family: Socket["family"];
+  readonly protocol = "none";
+  readonly localPort = 0;
+  readonly state = TCP_CLOSE;
+  readonly cookie = 1n;
+  readonly uid = 0;
+  private readonly data: Uint8Array;
+
+  constructor(data: Uint8Array, etherType: number) {
+    this.data = data;
+    this.family = etherType === ETH_P_IP ? "inet" : etherType === ETH_P_IPV6 ? "inet6" : "unspec";
   }
-  if (etherType === ETH_P_IPV6) {
-    return { ...common, family: "inet6", localAddress: ip.slice(8, 24), remoteAddress: ip.slice(24, 40) };
+
+  get localAddress(): Uint8Array {
+    if (this.family === "unspec") return new Uint8Array(4);
+    return this.family === "inet" ? this.data.slice(26, 30) : this.data.slice(22, 38);
   }
-  return { ...common, family: "unspec", localAddress: new Uint8Array(4) };
+
+  get remoteAddress(): Uint8Array {
+    if (this.family === "unspec") return new Uint8Array(4);
+    return this.family === "inet" ? this.data.slice(30, 34) : this.data.slice(38, 54);
+  }
+
+  /** Writes what programs see of it into zeroed memory: the fields of `__sk_buff` and the `struct bpf_sock`. */
+  write(view: DataView, context: number): void {
+    const sock = context + SOCKET_AT;
+    const family = familyOf(this);
+    view.setUint32(context + SK_BUFF.family, family, true);
+    view.setUint32(sock + BPF_SOCK.family, family, true);
+    view.setUint32(sock + BPF_SOCK.state, TCP_CLOSE, true);
+    view.setInt32(sock + BPF_SOCK.rxQueue, -1, true);
+    if (this.family === "unspec") return;
+    const v6 = this.family === "inet6";
+    const words = v6 ? 4 : 1;
+    const local = ETH_HLEN + (v6 ? 8 : 12);
+    for (let i = 0; i < 4 * words; i++) {
+      const from = this.data[local + i];
+      const to = this.data[local + 4 * words + i];
+      view.setUint8(context + (v6 ? SK_BUFF.localIp6 : SK_BUFF.localIp4) + i, from);
+      view.setUint8(context + (v6 ? SK_BUFF.remoteIp6 : SK_BUFF.remoteIp4) + i, to);
+      view.setUint8(sock + (v6 ? BPF_SOCK.sourceIp6 : BPF_SOCK.sourceIp4) + i, from);
+      view.setUint8(sock + (v6 ? BPF_SOCK.destinationIp6 : BPF_SOCK.destinationIp4) + i, to);
+    }
+  }
 }

@@ -38,5 +38,5 @@ export {
   SK_BUFF,
   SK_BUFF_BYTES,
 } from "./sk-buff.ts";
-export { BPF_SOCK_BYTES, familyOf, SocketObjects, writeSocket } from "./socket-objects.ts";
+export { BPF_SOCK, BPF_SOCK_BYTES, familyOf, SocketObjects } from "./socket-objects.ts";
 export { SELECTED_SOCKET } from "./sockets.ts";

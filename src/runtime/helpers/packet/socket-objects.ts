@@ -4,6 +4,23 @@ import type { Socket } from "../../network.ts";
 
 /** `sizeof(struct bpf_sock)`, include/uapi/linux/bpf.h. */
 export const BPF_SOCK_BYTES = 80;
+/** Offsets in it. */
+export const BPF_SOCK = {
+  boundInterface: 0,
+  family: 4,
+  type: 8,
+  protocol: 12,
+  mark: 16,
+  priority: 20,
+  sourceIp4: 24,
+  sourceIp6: 28,
+  sourcePort: 44,
+  destinationPort: 48,
+  destinationIp4: 52,
+  destinationIp6: 56,
+  state: 72,
+  rxQueue: 76,
+} as const;
 /** `sizeof(struct bpf_tcp_sock)`. */
 export const BPF_TCP_SOCK_BYTES = 112;
 
@@ -19,22 +36,29 @@ export function familyOf(socket: Socket): number {
 }
 
 /** Writes a socket as `struct bpf_sock`: what programs read through PTR_TO_SOCKET. */
-export function writeSocket(memory: Memory, address: number, socket: Socket): void {
+function writeSocket(memory: Memory, address: number, socket: Socket): void {
   const { view, u8 } = memory;
   u8.fill(0, address, address + BPF_SOCK_BYTES);
-  view.setUint32(address, socket.boundInterface ?? 0, true);
-  view.setUint32(address + 4, familyOf(socket), true);
-  view.setUint32(address + 8, SOCK_TYPE[socket.protocol], true);
-  view.setUint32(address + 12, IP_PROTOCOL[socket.protocol], true);
-  view.setUint32(address + 16, socket.mark ?? 0, true);
-  view.setUint32(address + 20, socket.priority ?? 0, true);
+  view.setUint32(address + BPF_SOCK.boundInterface, socket.boundInterface ?? 0, true);
+  view.setUint32(address + BPF_SOCK.family, familyOf(socket), true);
+  view.setUint32(address + BPF_SOCK.type, SOCK_TYPE[socket.protocol], true);
+  view.setUint32(address + BPF_SOCK.protocol, IP_PROTOCOL[socket.protocol], true);
+  view.setUint32(address + BPF_SOCK.mark, socket.mark ?? 0, true);
+  view.setUint32(address + BPF_SOCK.priority, socket.priority ?? 0, true);
   const v6 = socket.family === "inet6";
-  u8.set(socket.localAddress.subarray(0, v6 ? 16 : 4), address + (v6 ? 28 : 24));
-  view.setUint32(address + 44, socket.localPort, true);
-  view.setUint16(address + 48, socket.remotePort ?? 0, false);
-  if (socket.remoteAddress) u8.set(socket.remoteAddress.subarray(0, v6 ? 16 : 4), address + (v6 ? 56 : 52));
-  view.setUint32(address + 72, socket.state, true);
-  view.setInt32(address + 76, -1, true);
+  u8.set(
+    socket.localAddress.subarray(0, v6 ? 16 : 4),
+    address + (v6 ? BPF_SOCK.sourceIp6 : BPF_SOCK.sourceIp4),
+  );
+  view.setUint32(address + BPF_SOCK.sourcePort, socket.localPort, true);
+  view.setUint16(address + BPF_SOCK.destinationPort, socket.remotePort ?? 0, false);
+  if (socket.remoteAddress)
+    u8.set(
+      socket.remoteAddress.subarray(0, v6 ? 16 : 4),
+      address + (v6 ? BPF_SOCK.destinationIp6 : BPF_SOCK.destinationIp4),
+    );
+  view.setUint32(address + BPF_SOCK.state, socket.state, true);
+  view.setInt32(address + BPF_SOCK.rxQueue, -1, true);
 }
 
 /** The sockets that programs of a kernel have been shown, each at one address for good. */
