@@ -27,6 +27,12 @@ export class ArrayMap extends NativeMap {
     return error;
   }
 
+  protected override release(): void {
+    if (!this.hasResources) return;
+    const stride = this.module.memory.view.getUint32(this.address + MAP_ELEM_BYTES, true);
+    for (let i = 0; i < this.spec.maxEntries; i++) this.dropFields(this.valuesAddress + i * stride);
+  }
+
   override forEach(visit: (key: number, value: number) => boolean, cpu: number): number {
     const { next } = this.scratch();
     const { view } = this.module.memory;

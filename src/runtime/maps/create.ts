@@ -24,7 +24,7 @@ import { ArrayMap, PercpuArrayMap } from "./array.ts";
 import type { MapBase, MapParts } from "./base.ts";
 import { BloomFilterMap } from "./bloom-filter.ts";
 import { CgroupArrayMap } from "./cgroup-array.ts";
-import { EINVAL, ENOMEM } from "./constants.ts";
+import { EINVAL, ENOMEM, EOPNOTSUPP } from "./constants.ts";
 import { CpuMap } from "./cpumap.ts";
 import { DevMap, DevMapHash } from "./devmap.ts";
 import { HashMap, PercpuHashMap } from "./hash.ts";
@@ -107,10 +107,15 @@ export function createMap(module: MapModule, spec: MapSpec, options: CreateMapOp
     });
   }
   checkNumbers(spec, options);
+  const fields = specialFields(options.btf, spec.valueType, spec.valueSize);
   const address = kind.allocate(module, spec, options);
   if (isErrno(address)) throw createError(spec, address);
-  const fields = specialFields(options.btf, spec.valueType, spec.valueSize);
   const at = address >>> 0;
+  const misplaced = fields.find((field) => !FIELD_HOMES[field.kind].has(spec.type));
+  if (misplaced !== undefined) {
+    module.exports.mapDestroy(at);
+    throw createError(spec, -EOPNOTSUPP, `${misplaced.kind} at offset ${misplaced.offset} of the value`);
+  }
   if (!writeHeader(module, at, options.id, fields)) {
     module.exports.mapDestroy(at);
     throw createError(spec, -ENOMEM);
@@ -131,6 +136,41 @@ export function createMap(module: MapModule, spec: MapSpec, options: CreateMapOp
   if (spec.data !== undefined) initialise(map, spec.data);
   return map;
 }
+
+const STORAGES: readonly MapTypeName[] = [
+  "BPF_MAP_TYPE_SK_STORAGE",
+  "BPF_MAP_TYPE_INODE_STORAGE",
+  "BPF_MAP_TYPE_TASK_STORAGE",
+  "BPF_MAP_TYPE_CGRP_STORAGE",
+];
+const PLAIN: readonly MapTypeName[] = ["BPF_MAP_TYPE_HASH", "BPF_MAP_TYPE_LRU_HASH", "BPF_MAP_TYPE_ARRAY"];
+const WITH_LOCK = new Set<MapTypeName>([
+  "BPF_MAP_TYPE_HASH",
+  "BPF_MAP_TYPE_ARRAY",
+  "BPF_MAP_TYPE_CGROUP_STORAGE",
+  ...STORAGES,
+]);
+const WITH_TIMER = new Set<MapTypeName>(PLAIN);
+const WITH_KPTR = new Set<MapTypeName>([
+  ...PLAIN,
+  "BPF_MAP_TYPE_PERCPU_HASH",
+  "BPF_MAP_TYPE_LRU_PERCPU_HASH",
+  "BPF_MAP_TYPE_PERCPU_ARRAY",
+  ...STORAGES,
+]);
+/** Which kinds may hold a special field in their values: `map_check_btf` of kernel/bpf/syscall.c @ v6.12. */
+const FIELD_HOMES: Readonly<Record<SpecialField["kind"], ReadonlySet<MapTypeName>>> = {
+  "spin-lock": WITH_LOCK,
+  timer: WITH_TIMER,
+  workqueue: WITH_TIMER,
+  "task-work": WITH_TIMER,
+  kptr: WITH_KPTR,
+  refcount: WITH_KPTR,
+  "list-head": WITH_TIMER,
+  "rb-root": WITH_TIMER,
+  "list-node": WITH_KPTR,
+  "rb-node": WITH_KPTR,
+};
 
 /** Sizes and counts must be u32: they go to wasm as they are. */
 function checkNumbers(spec: MapSpec, options: CreateMapOptions): void {
@@ -172,6 +212,7 @@ const CREATE_HINTS: Partial<Record<string, string>> = {
   EINVAL: "key size, value size, max_entries, flags or map_extra are not what this kind of map takes",
   E2BIG: "the map is larger than Linux allows; lower max_entries or the value size",
   ENOMEM: "the embedded kernel's memory limit is reached; lower max_entries or raise the limit",
+  EOPNOTSUPP: "this kind of map cannot hold such a field; keep it in a hash or array map",
   ENOTSUPP: "this combination of flags is not supported by the kernel; LRU maps are always preallocated",
 };
 
