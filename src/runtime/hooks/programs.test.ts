@@ -279,6 +279,80 @@ describe("SYN cookies", () => {
   });
 });
 
+describe("packets longer than Linux's test run takes", () => {
+  const long = toHex(Uint8Array.from({ length: 9000 }, (_, i) => (i < 14 ? 0 : i)));
+  const linearBytes = "r2 = *(u32 *)(r1 + 76); r0 = *(u32 *)(r1 + 80); r0 -= r2";
+
+  it.each([
+    ["have a linear part", `${linearBytes}; exit`, 3712],
+    ["say their whole length", "r0 = *(u32 *)(r1 + 0); exit", 9000],
+    ["become linear when pulled", `r6 = r1; r2 = 8000; call 39; r1 = r6; ${linearBytes}; exit`, 8000],
+    ["are pulled no further than they go", "r2 = 9001; call 39; exit", 0xffff_fff4],
+    [
+      "are read behind the linear part",
+      "r2 = 8998; r3 = r10; r3 += -8; r4 = 2; call 26; r0 = *(u16 *)(r10 - 8); r0 = be16 r0; exit",
+      ((8998 & 255) << 8) | (8999 & 255),
+    ],
+  ] as const)("%s", async (name, text, retval) => {
+    const result = await run({ name, type: "BPF_PROG_TYPE_SCHED_CLS", text, data: long, want: {} });
+    expect(result.retval).toBe(retval);
+    expect(toHex(result.data ?? new Uint8Array(0))).toBe(long);
+  });
+});
+
+describe("contexts that are plain memory", () => {
+  it.each([
+    ["BPF_PROG_TYPE_KPROBE", "r0 = *(u64 *)(r1 + 112); exit", `${"00".repeat(112)}2a`, 42],
+    ["BPF_PROG_TYPE_TRACEPOINT", "r0 = *(u32 *)(r1 + 16); exit", `${"00".repeat(16)}07000000`, 7],
+    ["BPF_PROG_TYPE_PERF_EVENT", "r0 = *(u64 *)(r1 + 168); exit", `${"00".repeat(168)}05`, 5],
+    [
+      "BPF_PROG_TYPE_SYSCALL",
+      "r2 = 9; *(u32 *)(r1 + 4) = r2; r0 = *(u32 *)(r1 + 0); exit",
+      "0300000000000000",
+      3,
+    ],
+    ["BPF_PROG_TYPE_CGROUP_SYSCTL", "r0 = *(u32 *)(r1 + 0); exit", "0100000000000000", 1],
+    ["BPF_PROG_TYPE_CGROUP_DEVICE", "r0 = *(u32 *)(r1 + 8); exit", "000000000000000001000000", 1],
+  ] as const)("%s", async (type, text, ctx, retval) => {
+    expect((await run({ name: type, type, text, ctx, want: {} })).retval).toBe(retval);
+  });
+
+  it("come back as the program left them", async () => {
+    const text = "r2 = 9; *(u32 *)(r1 + 4) = r2; r0 = 0; exit";
+    const result = await run({
+      name: "args",
+      type: "BPF_PROG_TYPE_SYSCALL",
+      text,
+      ctx: "0300000000000000",
+      want: {},
+    });
+    expect(toHex(result.ctx ?? new Uint8Array(0))).toBe("0300000009000000");
+  });
+
+  it("give option values and messages as data", async () => {
+    const text = `r2 = *(u64 *)(r1 + 8)
+      r3 = *(u64 *)(r1 + 16)
+      r4 = r2
+      r4 += 4
+      r0 = 0
+      if r4 > r3 goto end
+      r0 = *(u8 *)(r2 + 3)
+      r5 = 1
+      *(u8 *)(r2 + 0) = r5
+      end: exit`;
+    const type = "BPF_PROG_TYPE_CGROUP_SOCKOPT";
+    const result = await run({
+      name: type,
+      type,
+      attachType: "BPF_CGROUP_SETSOCKOPT",
+      text,
+      data: "00000001",
+      want: {},
+    });
+    expect([result.retval, toHex(result.data ?? new Uint8Array(0))]).toEqual([1, "01000001"]);
+  });
+});
+
 describe("hostile input", () => {
   it.each([
     ["BPF_PROG_TYPE_XDP", { data: new Uint8Array(1 << 20) }, "ENOMEM"],
