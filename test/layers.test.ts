@@ -52,7 +52,8 @@ function layerOf(file: string): string {
 function importsOf(file: string): string[] {
   const text = readFileSync(file, "utf8").replace(/^\s*(\/\/|\*).*$/gm, "");
   const found: string[] = [];
-  for (const match of text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*["']([^"']+)["']/g)) found.push(match[1]);
+  for (const match of text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*["']([\w@./:-]+)["']/g))
+    found.push(match[1]);
   return found;
 }
 

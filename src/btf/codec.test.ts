@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { buildShape, shape } from "../../test/random-btf.ts";
 import { fromHex, toHex } from "../base/index.ts";
 import {
   BtfBuilder,
@@ -10,7 +11,6 @@ import {
   parseBtf,
   writeBtf,
 } from "./index.ts";
-import { buildShape, shape } from "./random-btf.fixture.ts";
 
 const types = new BtfBuilder();
 const u8 = types.int("unsigned char", 1);

@@ -1,7 +1,6 @@
 import fc from "fast-check";
-import { BtfBuilder } from "./builder.ts";
-import type { BtfValue } from "./codec.ts";
-import type { Btf, BtfMember } from "./types.ts";
+import type { Btf, BtfMember, BtfValue } from "../src/btf/index.ts";
+import { BtfBuilder } from "../src/btf/index.ts";
 
 /** Test help: a type and a canonical value of it (what a decoder would give). */
 export interface TypeWithValue {
