@@ -78,6 +78,11 @@ import { FIELD_KPTR } from "../src/runtime/maps/constants";
 @external("kernel", "loadKptr")
 declare function loadKptr(machine: u32, register: u32, address: u32): void;
 
+/** A field of the kernel's `struct bpf_map` into the register; 0: there is no such field. */
+// @ts-ignore: decorator
+@external("kernel", "loadMapField")
+declare function loadMapField(machine: u32, register: u32, map: u32, offset: u32, size: u32): u32;
+
 /** Offsets of a register's provenance from the register. */
 export const KIND: u32 = REG_PROV + PROV_KIND;
 export const BASE: u32 = REG_PROV + PROV_BASE;
@@ -393,6 +398,13 @@ function loadFrom(m: u32, low: u32, d: u32, s: u32, size: u32, signed: bool): u3
     const there = at >= load<u32>(s, BASE) && at <= load<u32>(s, END) - size;
     setScalar(d, there ? read(at, size, signed) : 0);
     return 0;
+  }
+  if (kind == CONST_PTR_TO_MAP) {
+    const map = load<u32>(s, BASE);
+    if (loadMapField(m, d - m, map, <u32>address - map, size)) {
+      store<u32>(d, SCALAR, KIND);
+      return 0;
+    }
   }
   let status = check(m, s, reg, address, size, false);
   if (status == ERR_SPECIAL_FIELD && size == 8 && load<u32>(specialField(s, <u32>address, size), 8) == FIELD_KPTR) {

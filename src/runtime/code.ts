@@ -42,6 +42,8 @@ export interface CodeInput {
   readonly context: ContextTable;
   /** BTF of the object, for helpers that look types up. */
   readonly btf?: Btf | undefined;
+  /** BTF whose `struct bpf_map` tells what lies behind a map pointer: the target of CO-RE relocations. */
+  readonly kernelBtf?: Btf | undefined;
   /** By the index in the call instruction's imm. */
   readonly kfuncs: readonly LoadedKfunc[];
   /** What a poisoned call at a slot stands for: message and hint of the error when it is reached. */

@@ -175,3 +175,25 @@ it("a closed program says so", async () => {
   collection[Symbol.dispose]();
   expect(() => program.run({ data })).toThrow(expect.objectContaining({ code: "runtime/closed" }));
 });
+
+it("map pointers give the members of struct bpf_map that the target's BTF lays out", async () => {
+  using kernel = await openEmbeddedKernel();
+  const types: Btf = {
+    types: [
+      { kind: "void", name: "" },
+      INT,
+      {
+        kind: "struct",
+        name: "bpf_map",
+        size: 12,
+        kindFlag: false,
+        members: ["ops", "value_size", "max_entries"].map((name, i) => member(name, 32 * i)),
+      },
+    ],
+    baseCount: 0,
+  };
+  const text =
+    "r1 = values ll; r0 = *(u32 *)(r1 + 4); r0 <<= 8; r2 = *(u32 *)(r1 + 8); r0 |= r2; r2 = *(u32 *)(r1 + 0); r0 += r2; exit";
+  using collection = await kernel.load(specOf({ text }, [mapSpec("values", { maxEntries: 5 })], types));
+  expect(collection.programs.get("prog")!.run({ data }).retval).toBe(0x805);
+});

@@ -1,5 +1,6 @@
 export * from "./embedded-kernel.ts";
 export * from "./exec.ts";
 export * from "./host.ts";
+export type { EmbeddedArena, EmbeddedEventMap, EmbeddedMap, EmbeddedUserRing } from "./maps/map.ts";
 export * from "./network.ts";
 export type { EmbeddedProgram } from "./program.ts";

@@ -26,6 +26,7 @@ import {
   SCALAR,
   STATUS_EXIT,
 } from "./layout.ts";
+import { mapField } from "./map-fields.ts";
 import type { EmbeddedMap } from "./maps/map.ts";
 import type { PacketBuffer } from "./packet-buffer.ts";
 import { registerAddress, writeProvenance, writeValue } from "./registers.ts";
@@ -111,6 +112,8 @@ export class Interpreter implements HelperSurroundings {
         callHelper: (machine, id, slot) => engine().helpers.call(engine().runOf(machine), id, slot),
         callKfunc: (machine, index, slot) => engine().helpers.callKfunc(engine().runOf(machine), index, slot),
         loadPacket: (machine, offset, size) => engine().loadPacket(engine().runOf(machine), offset, size),
+        loadMapField: (machine, register, map, offset, size) =>
+          engine().loadMapField(engine().runOf(machine), register, map, offset, size),
         loadKptr: (machine, register, address) =>
           engine().loadKptr(engine().runOf(machine), register, address),
       },
@@ -240,10 +243,11 @@ export class Interpreter implements HelperSurroundings {
       if (table === 0)
         throw new BpfError("runtime/out-of-memory", "no memory left for references", { errno: "ENOMEM" });
       memory.view.setUint32(run.machine + MACHINE_REFS, table, true);
-      memory.view.setUint32(run.machine + MACHINE_REF_COUNT, MAX_REFERENCES, true);
     }
-    // Ids are given once in a run; past the table's end the oldest entries are used again.
-    if (id < MAX_REFERENCES) memory.u8[table + id] = held ? 1 : 0;
+    // Ids are given once in a run, in order; those past the table's end are not told apart.
+    if (id >= MAX_REFERENCES) return;
+    memory.u8[table + id] = held ? 1 : 0;
+    memory.view.setUint32(run.machine + MACHINE_REF_COUNT, Math.min(run.nextReference, MAX_REFERENCES), true);
   }
 
   isReleased(run: ActiveRun, id: number): boolean {
@@ -284,8 +288,7 @@ export class Interpreter implements HelperSurroundings {
     view.setUint32(machine + MACHINE_CPU, state.cpu, true);
     view.setUint32(machine + MACHINE_RAW, code.raw === true ? 1 : 0, true);
     view.setUint32(machine + MACHINE_GENERATION, 0, true);
-    const refs = view.getUint32(machine + MACHINE_REFS, true);
-    if (refs !== 0) memory.u8.fill(0, refs, refs + MAX_REFERENCES);
+    view.setUint32(machine + MACHINE_REF_COUNT, 0, true);
     this.syncPacket(run);
     exports.machineReset(machine);
     if (request.args !== undefined) {
@@ -341,6 +344,16 @@ export class Interpreter implements HelperSurroundings {
     if (value === undefined) return 0;
     const depth = memory.view.getUint32(run.machine + MACHINE_DEPTH, true);
     writeValue(memory.view, registerAddress(run.machine, depth, 0), value);
+    return 1;
+  }
+
+  /** A field of `struct bpf_map`, through a map pointer. */
+  private loadMapField(run: ActiveRun, register: number, map: number, offset: number, size: number): number {
+    const field = mapField(this.currentCode(run).kernelBtf, offset);
+    if (field === undefined) return 0;
+    const { view } = this.module.memory;
+    const value = field === "zero" ? 0 : view.getUint32(map + field, true);
+    writeValue(view, run.machine + register, size < 4 ? value & (2 ** (8 * size) - 1) : value);
     return 1;
   }
 

@@ -107,6 +107,7 @@ export function loadProgram(program: ProgramSpec, around: ProgramSurroundings): 
     kfuncs,
     poison,
     btf: spec.btf,
+    kernelBtf: around.target !== undefined && "types" in around.target ? around.target : spec.btf,
     ...arenaOf(program, maps),
   });
   if (code === undefined) {

@@ -39,6 +39,8 @@ export interface KernelImports {
   loadPacket(machine: number, offset: number, size: number): number;
   /** A kptr field at `address` was loaded into the register at byte `register` of the machine. */
   loadKptr(machine: number, register: number, address: number): void;
+  /** `size` bytes at `offset` of the kernel's `struct bpf_map` into the register; 0 when no field is there. */
+  loadMapField(machine: number, register: number, map: number, offset: number, size: number): number;
 }
 
 const INITIAL_PAGES = 64;
@@ -50,6 +52,7 @@ export const NO_PROGRAMS: KernelImports = {
   callKfunc: () => refuse(),
   loadPacket: () => refuse(),
   loadKptr: () => refuse(),
+  loadMapField: () => refuse(),
 };
 
 function refuse(): never {
@@ -77,6 +80,8 @@ export async function openKernelModule(
         imports.loadPacket(machine >>> 0, offset | 0, size),
       loadKptr: (machine: number, register: number, address: number) =>
         imports.loadKptr(machine >>> 0, register >>> 0, address >>> 0),
+      loadMapField: (machine: number, register: number, map: number, offset: number, size: number) =>
+        imports.loadMapField(machine >>> 0, register >>> 0, map >>> 0, offset | 0, size),
     },
   });
   const exports = instance.exports as unknown as KernelModule["exports"]; // what assembly/index.ts exports
