@@ -6,6 +6,9 @@ const oneAddressSpace =
 const noStack = "-EFAULT unless the host gives a stack (`HostTask.stack`)";
 const noCounter = "-ENOENT: no slot holds a counter";
 const recorded = "recorded in the run's outcome; nobody receives it";
+const hostNetwork = "knows what the host declares (`Host.network`); default: an empty network namespace";
+const opaqueSocket = "an opaque pointer: the kernel's fields of the socket cannot be read";
+const fixedSecret = "made with a fixed secret; Linux draws one at boot";
 const oneCgroup = "two levels: the root (id 1) and the host task's cgroup";
 
 /** Behaviour that is not Linux's to the letter, each in one phrase. */
@@ -28,7 +31,46 @@ export const HELPER_DIFFERENCES: Readonly<Partial<Record<HelperName, string>>> =
   task_pt_regs: "an opaque pointer: the registers cannot be read",
   get_current_ancestor_cgroup_id: oneCgroup,
   current_task_under_cgroup: "-EAGAIN: the slots of a cgroup array are empty",
-  get_cgroup_classid: "0",
+  get_cgroup_classid: "what the host declares for the packet's socket, else 0",
+  skb_cgroup_classid: "what the host declares for the packet's socket, else 0",
+  skb_cgroup_id: "the socket's cgroup where the host declares one, else the host task's",
+  skb_ancestor_cgroup_id: oneCgroup,
+  sk_ancestor_cgroup_id: oneCgroup,
+  skb_under_cgroup: "a socket is under the cgroup it is in, and no other",
+  get_route_realm: "0: packets have no route",
+  get_hash_recalc: "equal for equal flows; Linux mixes in a key made at boot",
+  get_socket_cookie: "1 for the packet's own socket",
+  get_netns_cookie: "1",
+  skb_get_xfrm_state: "-EINVAL: there is no IPsec",
+  redirect: recorded,
+  redirect_peer: recorded,
+  redirect_neigh: recorded,
+  redirect_map: recorded,
+  clone_redirect: recorded,
+  sk_redirect_map: recorded,
+  sk_redirect_hash: recorded,
+  msg_redirect_map: recorded,
+  msg_redirect_hash: recorded,
+  check_mtu: hostNetwork,
+  fib_lookup: hostNetwork,
+  sk_lookup_tcp: hostNetwork,
+  sk_lookup_udp: hostNetwork,
+  skc_lookup_tcp: hostNetwork,
+  sk_assign: "-EOPNOTSUPP in tc: packets of a run count as leaving, as in BPF_PROG_TEST_RUN",
+  tcp_sock: "counters are 0: no TCP runs",
+  skc_to_tcp_sock: opaqueSocket,
+  skc_to_tcp6_sock: opaqueSocket,
+  skc_to_udp6_sock: opaqueSocket,
+  skc_to_tcp_timewait_sock: opaqueSocket,
+  skc_to_tcp_request_sock: opaqueSocket,
+  skc_to_unix_sock: "NULL: there are no such sockets",
+  skc_to_mptcp_sock: "NULL: there are no such sockets",
+  tcp_gen_syncookie: fixedSecret,
+  tcp_check_syncookie: fixedSecret,
+  tcp_raw_gen_syncookie_ipv4: fixedSecret,
+  tcp_raw_gen_syncookie_ipv6: fixedSecret,
+  tcp_raw_check_syncookie_ipv4: fixedSecret,
+  tcp_raw_check_syncookie_ipv6: fixedSecret,
   get_ns_current_pid_tgid: "-EINVAL: no namespace matches",
   send_signal: recorded,
   send_signal_thread: recorded,
