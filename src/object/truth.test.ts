@@ -219,6 +219,24 @@ describe.skipIf(missing !== undefined)(
         expect(compared).toBeGreaterThan(0);
       });
 
+      it("finds the programs that the oracle's own loader found in objects libbpf refuses", () => {
+        const { objects, programs, pathOf } = load(corpus);
+        const legacy = [...objects].filter(([, row]) => row.open === "object" && row.loader === "legacy");
+        expect(legacy.length).toBe(corpus.name === "debian-misc" ? 17 : 0);
+        for (const [obj] of legacy) {
+          const rows = (programs.get(obj) ?? []).filter((program) => program.legacy);
+          // it takes a section without global function for a program of the section's name; we, for subprograms
+          const want = rows.filter((program) => program.prog !== program.sec);
+          const got = read(pathOf(obj)).programs;
+          expect(got.map(({ name, section }) => [obj, name, section])).toEqual(
+            want.map(({ prog, sec }) => [obj, prog, sec]),
+          );
+          want.forEach(({ type, type_guessed }, i) => {
+            if (!type_guessed) expect(got[i].type).toBe(`BPF_PROG_TYPE_${type.toUpperCase()}`);
+          });
+        }
+      });
+
       it("finds the same maps", () => {
         const { objects, pathOf } = load(corpus);
         const wrong: string[] = [];
