@@ -172,8 +172,22 @@ export class Interpreter implements HelperSurroundings {
 
   /** Runs the machine; the return value when a helper ended the program, else undefined and `status`. */
   private execute(run: ActiveRun, slot: number): bigint | undefined {
+    const { machine, code } = run;
+    const cookie = this.executeTillThrow(machine, slot);
+    const callback = cookie === undefined ? undefined : exceptionCallback(code);
+    if (cookie === undefined || callback === undefined) return cookie;
+    // As Linux does: the callback takes the entry function's place, on its stack.
+    const { view } = this.module.memory;
+    view.setUint32(machine + MACHINE_DEPTH, 0, true);
+    view.setUint32(machine + MACHINE_CODE, code.address, true);
+    this.setArgs(machine, 0, [cookie]);
+    return this.executeTillThrow(machine, callback);
+  }
+
+  /** The cookie of `bpf_throw`, else undefined and `status`. */
+  private executeTillThrow(machine: number, slot: number): bigint | undefined {
     try {
-      this.status = this.module.exports.execute(run.machine, slot, 0);
+      this.status = this.module.exports.execute(machine, slot, 0);
       return undefined;
     } catch (thrown) {
       if (thrown instanceof ProgramExit) return thrown.r0;
@@ -364,4 +378,13 @@ export class Interpreter implements HelperSurroundings {
     if (stored === undefined || Number(view.getBigUint64(address, true)) !== stored.address) return;
     writeProvenance(view, run.machine + register, stored.kind, stored.base, stored.end, 0);
   }
+}
+
+/** Slot of the function that the entry's `exception_callback:` tag names; undefined when it has none. */
+function exceptionCallback({ btf, funcs }: LoadedCode): number | undefined {
+  const prefix = "exception_callback:";
+  const tag = btf?.types.find(
+    (type) => type.kind === "decl_tag" && type.type === funcs[0]?.btfId && type.name.startsWith(prefix),
+  );
+  return funcs.find(({ name }) => name === tag?.name.slice(prefix.length))?.insn;
 }

@@ -34,6 +34,8 @@ export interface TestProgram {
   readonly input?: RunInput;
   /** Labels of functions beside the entry. */
   readonly functions?: readonly string[];
+  /** BTF id of the entry function. */
+  readonly entryBtfId?: number;
 }
 
 export interface TestRun {
@@ -98,7 +100,7 @@ function specOf(program: TestProgram): CollectionSpec {
         references: referencesOf(program.text, assembly.lines, maps, assembly.labels),
         coreRelocations: [],
         funcs: [
-          { name: "test", insn: 0, btfId: 0, linkage: "global" },
+          { name: "test", insn: 0, btfId: program.entryBtfId ?? 0, linkage: "global" },
           ...functionsOf(program, assembly.labels),
         ],
         lines: [],

@@ -414,4 +414,36 @@ describe("work queues and exceptions", () => {
     });
     expect(run.retval).toBe(5);
   });
+
+  it("throw calls the exception callback that the program's tag names", async () => {
+    const types = new BtfBuilder();
+    const proto = types.add({ kind: "func_proto", name: "", type: 0, params: [] });
+    const entry = types.add({ kind: "func", name: "test", type: proto, linkage: "global" });
+    types.add({
+      kind: "decl_tag",
+      name: "exception_callback:caught",
+      type: entry,
+      componentIndex: -1,
+      kindFlag: false,
+    });
+    const run = await runProgram({
+      btf: types.build(),
+      entryBtfId: entry,
+      functions: ["inner", "caught"],
+      text: `
+        call inner
+        r0 = 1
+        exit
+      inner:
+        r1 = 5
+        call bpf_throw
+        r0 = 2
+        exit
+      caught:
+        r0 = r1
+        r0 += 100
+        exit`,
+    });
+    expect(run.retval).toBe(105);
+  });
 });
