@@ -4,9 +4,6 @@ import type { HelperTable, NotImplemented } from "../helper-call.ts";
 const socketOptions = because(
   "there is no TCP/IP stack behind the embedded kernel's sockets, so they have no options",
 );
-const sockmap = because(
-  "redirecting between sockets needs the byte streams of connected sockets, which do not exist here",
-);
 const streamMessage = because(
   "sk_msg programs run when a task sends on a socket; nothing sends on sockets here",
 );
@@ -36,10 +33,6 @@ export const ABSENT_HELPERS = {
   bind: because("there are no addresses or ports to bind a socket to"),
   tcp_send_ack: because("there is no TCP connection that could send an acknowledgement"),
 
-  sk_redirect_map: sockmap,
-  sk_redirect_hash: sockmap,
-  msg_redirect_map: sockmap,
-  msg_redirect_hash: sockmap,
   sk_select_reuseport: because("there is no group of listening sockets to choose from"),
   msg_apply_bytes: streamMessage,
   msg_cork_bytes: streamMessage,
