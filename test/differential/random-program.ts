@@ -21,6 +21,8 @@ export interface RandomMap {
 export interface RandomCase {
   readonly seed: number;
   readonly type: ProgramTypeName;
+  /** XDP: loaded with BPF_F_XDP_HAS_FRAGS and given packets of several buffers. */
+  readonly frags: boolean;
   readonly maps: readonly RandomMap[];
   /** The first is run, the others are tail-called. Wide loads that name a map hold its index in `imm`. */
   readonly programs: readonly { readonly insns: Uint8Array; readonly functions: readonly number[] }[];
@@ -614,7 +616,7 @@ class ProgramMaker {
     const { code, random } = this;
     this.value(40);
     code.mov(1, CTX);
-    code.movImm(2, random.below(80));
+    code.movImm(2, random.chance(70) ? random.below(80) : random.below(9000));
     code.mov(3, FP);
     code.addImm(3, SCRATCH + 16);
     code.movImm(4, 1 + random.below(40));
@@ -629,7 +631,7 @@ class ProgramMaker {
     if (random.chance(20)) code.call(HELPER.buffLen);
     else {
       const helper = random.pick([HELPER.adjustHead, HELPER.adjustTail, HELPER.adjustMeta]);
-      const delta = random.below(48) - 24;
+      const delta = random.chance(80) ? random.below(48) - 24 : random.below(10000) - 5000;
       code.movImm(2, helper === HELPER.adjustMeta ? delta & ~3 : delta);
       code.call(helper);
     }
@@ -851,9 +853,12 @@ export function randomCase(seed: number): RandomCase {
   }
   // Slot 3 calls the first program again: the limit of 33 ends it.
   const slots = tails ? [1, 2, 1, 0] : [];
-  const packets = Array.from({ length: 3 }, () => randomPacket(random));
+  const frags = kind === "xdp" && random.chance(20);
+  const packets = Array.from({ length: 3 }, () =>
+    frags ? random.bytes(3000 + random.below(9000)) : randomPacket(random),
+  );
   const contexts = packets.map((packet) => randomContext(random, kind, packet.length));
-  return { seed, type: TYPE_OF[kind], maps, programs, slots, packets, contexts };
+  return { seed, type: TYPE_OF[kind], frags, maps, programs, slots, packets, contexts };
 }
 
 /** What BPF_PROG_TEST_RUN lets a caller choose of the context; often nothing at all. */

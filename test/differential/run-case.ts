@@ -13,6 +13,8 @@ import type { RandomCase, RandomMap } from "./random-program.ts";
 
 const LDDW = 0x18;
 const PSEUDO_MAP_FD = 1;
+/** BPF_F_XDP_HAS_FRAGS. */
+const XDP_HAS_FRAGS = 1 << 5;
 const NO_KEY = new Uint8Array();
 
 /** What a case did: comparable between kernels, all bytes in hex. */
@@ -44,7 +46,11 @@ export async function runOnLinux(
   }
   const programs: number[] = [];
   for (const { insns } of test.programs) {
-    const program = await oracle.loadProgram({ type: test.type, insns });
+    const program = await oracle.loadProgram({
+      type: test.type,
+      flags: test.frags ? XDP_HAS_FRAGS : 0,
+      insns,
+    });
     if (typeof program !== "number") return { rejected: `${program.errno}: ${program.log}` };
     programs.push(program);
   }
@@ -166,7 +172,7 @@ export function specOf(test: RandomCase): CollectionSpec {
       type: test.type,
       attachType: undefined,
       attachTo: undefined,
-      flags: { sleepable: false, xdpFrags: false },
+      flags: { sleepable: false, xdpFrags: test.frags },
       autoload: true,
       insns,
       references,
