@@ -197,3 +197,13 @@ it("map pointers give the members of struct bpf_map that the target's BTF lays o
   using collection = await kernel.load(specOf({ text }, [mapSpec("values", { maxEntries: 5 })], types));
   expect(collection.programs.get("prog")!.run({ data }).retval).toBe(0x805);
 });
+
+it("a map whose size is left to the loader says how to give it", async () => {
+  using kernel = await openEmbeddedKernel();
+  const spec = specOf({ text: "r0 = 0; exit" }, [mapSpec("open", { maxEntries: 0 })]);
+  await expect(kernel.load(spec)).rejects.toMatchObject({
+    code: "runtime/map-create",
+    errno: "EINVAL",
+    hint: expect.stringContaining('maxEntries: { "open"'),
+  });
+});

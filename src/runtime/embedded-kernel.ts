@@ -36,7 +36,7 @@ export interface EmbeddedKernel extends Kernel {
   readonly kind: "embedded";
   readonly host: Host;
   load(spec: CollectionSpec, options?: LoadOptions): Promise<EmbeddedCollection>;
-  /** Runs the timers and work queues that are due by the host's clock (also done after every run). How many ran. */
+  /** Runs the timers and work queues that are due by the host's clock (also done after every run): how many ran. @throws what a callback does. */
   runTimers(): number;
   /** When the next timer is due, on its own clock; undefined when none is armed. */
   nextTimer(): { readonly clock: "monotonic" | "realtime" | "boottime"; readonly due: bigint } | undefined;
@@ -165,14 +165,17 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
     made: ReadonlyMap<string, EmbeddedMap>,
   ): EmbeddedMap {
     const id = this.nextId++;
-    const created = createMap(this.interpreter.module, sized(map, options, this.numCpus), {
-      id,
-      numCpus: this.numCpus,
-      btf: spec.btf,
-      registry: this,
-      ...innerOf(map, made),
-      onFree: (owner, value) => this.interpreter.state.forget(value, owner.spec.valueSize),
-    });
+    const wanted = sized(map, options, this.numCpus);
+    const created = sizeHinted(wanted, () =>
+      createMap(this.interpreter.module, wanted, {
+        id,
+        numCpus: this.numCpus,
+        btf: spec.btf,
+        registry: this,
+        ...innerOf(map, made),
+        onFree: (owner, value) => this.interpreter.state.forget(value, owner.spec.valueSize),
+      }),
+    );
     this.maps.set(id, created);
     return created;
   }
@@ -200,7 +203,7 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
 
   /** Timers that became due while a program ran fire after it. */
   private afterRun(): void {
-    if (!this.runningTimers && this.interpreter.state.timers.next() !== undefined) this.runTimers();
+    if (!this.runningTimers && !this.interpreter.state.timers.idle) this.runTimers();
   }
 
   private closeProgram(program: EmbeddedProgram): void {
@@ -232,10 +235,32 @@ function choosePrograms(spec: CollectionSpec, names: readonly string[] | undefin
 function sized(map: MapSpec, options: LoadOptions, numCpus: number): MapSpec {
   const given = options.maxEntries?.[map.name];
   if (given !== undefined) return { ...map, maxEntries: given };
-  // As libbpf does: a perf event array without a size has a slot for each CPU.
-  if (map.type === "BPF_MAP_TYPE_PERF_EVENT_ARRAY" && map.maxEntries === 0)
-    return { ...map, maxEntries: numCpus };
+  // A perf event array without sizes has a descriptor for each CPU, as libbpf and cilium/ebpf make it.
+  if (map.type === "BPF_MAP_TYPE_PERF_EVENT_ARRAY")
+    return {
+      ...map,
+      keySize: map.keySize || 4,
+      valueSize: map.valueSize || 4,
+      maxEntries: map.maxEntries || numCpus,
+    };
   return map;
+}
+
+/** Many tools leave a map's size to their loader: say how to give it. */
+function sizeHinted<T>(map: MapSpec, create: () => T): T {
+  try {
+    return create();
+  } catch (error) {
+    if (!(error instanceof BpfError) || map.maxEntries !== 0) throw error;
+    const { code, message, errno, subject } = error;
+    const hint = `its size is left to the loader: give maxEntries: { "${map.name}": … }`;
+    throw new BpfError(code, message, {
+      hint,
+      cause: error,
+      ...(errno && { errno }),
+      ...(subject && { subject }),
+    });
+  }
 }
 
 /** A map-in-map without a template of its own takes the first map it is declared to hold. */

@@ -54,6 +54,7 @@ export class EmbeddedProgram implements Program, ProgramHandle {
       });
     const env: HookEnv = { module, host };
     const around = this.loaded.hook.begin(env, this.spec, input);
+    let result: RunResult;
     try {
       let left = input.maxInsns ?? DEFAULT_BUDGET;
       let insns = 0;
@@ -76,11 +77,12 @@ export class EmbeddedProgram implements Program, ProgramHandle {
       }
       const durationNs = Number(host.nowNs() - start) / repeat;
       const results = around.results();
-      return { retval, durationNs, insns, ...(outcome && { outcome }), ...results };
+      result = { retval, durationNs, insns, ...(outcome && { outcome }), ...results };
     } finally {
       around.end();
-      this.afterRun();
     }
+    this.afterRun();
+    return result;
   }
 
   /** Frees the program's memory; it cannot be run any more. */
