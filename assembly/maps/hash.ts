@@ -87,6 +87,8 @@ const LRU_KEY: u32 = 16;
 const MAX_KEY_VALUE: u64 = 0x400000 - 48;
 /** U32_MAX / sizeof(struct bucket). */
 const MAX_BUCKETS: u32 = 0xffffffff / 16;
+/** Above this the table is not widened. */
+const MANY_BUCKETS: u32 = 1 << 22;
 const CHUNK_BYTES: u32 = 32768;
 const FLAG_MASK: u32 =
   BPF_F_NO_PREALLOC |
@@ -134,8 +136,10 @@ export function hashCreate(
     const up = ((<u64>maxEntries + numCpus - 1) / numCpus) * numCpus;
     maxEntries = up > 0xffffffff ? maxEntries - (maxEntries % numCpus) : <u32>up;
   }
-  const buckets = roundUpPow2(maxEntries);
+  let buckets = roundUpPow2(maxEntries);
   if (buckets == 0 || buckets > MAX_BUCKETS) return -E2BIG;
+  // Linux has as many buckets as elements; twice as many make chains short. Only BPF_F_ZERO_SEED's order depends on it.
+  if (!(flags & BPF_F_ZERO_SEED) && buckets <= MANY_BUCKETS) buckets *= 2;
   const map = newHeader(type, keySize, valueSize, maxEntries, flags, numCpus);
   if (!map) return -ENOMEM;
   const stride = load<u32>(map, MAP_VALUE_STRIDE);

@@ -19,6 +19,7 @@ import {
   ENOMEM,
   ENOSPC,
 } from "../../src/runtime/maps/constants";
+import { alloc, free } from "../alloc";
 import {
   copyBytes,
   copyValue,
@@ -39,6 +40,17 @@ const MAX_PREFIX: usize = KIND_PRIVATE + 8;
 /** Elements present (intermediate nodes not counted). */
 export const LPM_COUNT: usize = KIND_PRIVATE + 12;
 const VALUE_AT: usize = KIND_PRIVATE + 16;
+
+/** IPv4: address of the shortcut table, 0: none; lookups since the trie changed. */
+const SHORTCUTS: usize = KIND_PRIVATE + 20;
+const CALM: usize = KIND_PRIVATE + 24;
+
+// Shortcuts: for each value of an address's first 12 bits, where a lookup stands after them: +0 first node whose prefix
+// is 12 bits or longer (0: none) | +4 longest element before it (0: none). Made again when the trie has been looked up
+// CALM_LOOKUPS times without a change, so that making it never costs more than the lookups did; a change drops it.
+const SHORTCUT_BITS: u32 = 12;
+const CALM_LOOKUPS: u32 = 4096;
+const SHORTCUT_MIN_ELEMENTS: u32 = 32;
 
 const PREFIX: usize = 8;
 const FLAGS: usize = 12;
@@ -74,6 +86,7 @@ export function lpmCreate(keySize: u32, valueSize: u32, maxEntries: u32, flags: 
 }
 
 export function lpmDestroy(map: u32): void {
+  free(load<u32>(map, SHORTCUTS));
   poolDestroy(map);
 }
 
@@ -116,6 +129,12 @@ export function lpmLookup(map: u32, key: u32): u32 {
   if (size == 4) {
     // IPv4: the address in one register, a shift instead of a byte load for each bit.
     const address = bswap<u32>(load<u32>(data));
+    const shortcuts = load<u32>(map, SHORTCUTS);
+    if (shortcuts && wanted >= SHORTCUT_BITS) {
+      const entry = shortcuts + ((address >>> (32 - SHORTCUT_BITS)) << 3);
+      node = load<u32>(entry);
+      found = load<u32>(entry, 4);
+    } else if (!shortcuts) countLookup(map);
     while (node) {
       const prefix = load<u32>(node, PREFIX);
       if (prefix > wanted) break;
@@ -134,6 +153,43 @@ export function lpmLookup(map: u32, key: u32): u32 {
     }
   }
   return found ? found + load<u32>(map, VALUE_AT) : 0;
+}
+
+function countLookup(map: u32): void {
+  const calm = load<u32>(map, CALM) + 1;
+  store<u32>(map, calm, CALM);
+  if (calm < CALM_LOOKUPS) return;
+  store<u32>(map, 0, CALM);
+  if (load<u32>(map, LPM_COUNT) < SHORTCUT_MIN_ELEMENTS) return;
+  const table = alloc(<u32>8 << SHORTCUT_BITS);
+  if (!table) return;
+  for (let top: u32 = 0; top < <u32>1 << SHORTCUT_BITS; top++) {
+    const address = top << (32 - SHORTCUT_BITS);
+    let node = load<u32>(map, ROOT);
+    let found: u32 = 0;
+    while (node) {
+      const prefix = load<u32>(node, PREFIX);
+      if (prefix >= SHORTCUT_BITS) break;
+      if (<u32>clz<u32>(bswap<u32>(load<u32>(node, DATA)) ^ address) < prefix) {
+        node = 0;
+        break;
+      }
+      if (!load<u32>(node, FLAGS)) found = node;
+      node = load<u32>(node + (((address >> (31 - prefix)) & 1) << 2));
+    }
+    store<u32>(table + (top << 3), node);
+    store<u32>(table + (top << 3), found, 4);
+  }
+  store<u32>(map, table, SHORTCUTS);
+}
+
+/** The trie is about to change. */
+function dropShortcuts(map: u32): void {
+  store<u32>(map, 0, CALM);
+  const table = load<u32>(map, SHORTCUTS);
+  if (!table) return;
+  store<u32>(map, 0, SHORTCUTS);
+  free(table);
 }
 
 // @ts-ignore: decorator
@@ -166,6 +222,7 @@ export function lpmUpdate(map: u32, key: u32, value: u32, flags: u64): i32 {
   const length = load<u32>(key);
   const max = load<u32>(map, MAX_PREFIX);
   if (length > max) return -EINVAL;
+  dropShortcuts(map);
   const size = load<u32>(map, DATA_SIZE);
   const fresh = newNode(map, length, key + 4, size);
   if (!fresh) return -ENOMEM;
@@ -228,6 +285,7 @@ function insert(map: u32, key: u32, fresh: u32, flags: u64, size: u32, max: u32)
 export function lpmDelete(map: u32, key: u32): i32 {
   const length = load<u32>(key);
   if (length > load<u32>(map, MAX_PREFIX)) return -EINVAL;
+  dropShortcuts(map);
   const size = load<u32>(map, DATA_SIZE);
   let slot = map + <u32>ROOT;
   let parentSlot = slot;

@@ -594,6 +594,54 @@ describe("models", () => {
     );
   });
 
+  it("LPM trie: a trie that is looked up a lot (shortcuts) answers as a list of prefixes", () => {
+    const map = make("BPF_MAP_TYPE_LPM_TRIE", 8, 4, 500, { flags: 1 });
+    let state = 7;
+    const next = () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return state;
+    };
+    const keyOf = (length: number, address: number) =>
+      new Uint8Array([
+        ...u32(length),
+        address >>> 24,
+        (address >>> 16) & 255,
+        (address >>> 8) & 255,
+        address & 255,
+      ]);
+    const mask = (length: number) => (length === 0 ? 0 : (-1 << (32 - length)) >>> 0);
+    const routes: { length: number; address: number; value: number }[] = [];
+    const best = (address: number, limit: number) => {
+      let found: (typeof routes)[0] | undefined;
+      for (const route of routes) {
+        const hit = route.length <= limit && (address & mask(route.length)) >>> 0 === route.address;
+        if (hit && (found === undefined || route.length > found.length)) found = route;
+      }
+      return found?.value;
+    };
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 100; i++) {
+        const length = [0, 1, 5, 8, 11, 12, 13, 16, 24, 32][next() % 10];
+        const address = (next() & 0xf0f3ffff & mask(length)) >>> 0;
+        if (routes.some((route) => route.length === length && route.address === address)) continue;
+        routes.push({ length, address, value: i });
+        map.update(keyOf(length, address), u32(i));
+      }
+      for (let i = 0; i < 6000; i++) {
+        const near = routes[next() % routes.length].address;
+        const address = i % 3 === 0 ? next() : (near ^ (next() & 0xffff)) >>> 0;
+        const limit = i % 50 === 0 ? next() % 33 : 32;
+        const want = best(address, limit);
+        const got = num(map.lookup(keyOf(limit, address)));
+        if (got !== want) expect([round, i, address, limit, got]).toEqual([round, i, address, limit, want]);
+      }
+      const gone = routes.splice(next() % routes.length, 1)[0];
+      expect(map.delete(keyOf(gone.length, gone.address))).toBe(true);
+      expect(num(map.lookup(keyOf(32, gone.address)))).toBe(best(gone.address, 32));
+    }
+    map.close();
+  });
+
   it.each(["BPF_MAP_TYPE_QUEUE", "BPF_MAP_TYPE_STACK"] as const)("%s = array", (type) => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom("push", "force", "pop", "peek"), { maxLength: 100 }), (ops) => {
