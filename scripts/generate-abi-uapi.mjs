@@ -1,12 +1,14 @@
 // Writes src/abi/generated/uapi.ts: the flags and enumerators of include/uapi/linux/bpf.h that have no table of their
-// own. Needs cc and a kernel tree's header, in $SKEP_ORACLE/src/include/uapi or given as argument.
+// own. Needs cc and a kernel tree's header, in $SKEP_ORACLE/src/include/uapi or given as argument. `--check`
+// only compares.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const root =
-  process.argv[2] ?? (process.env.SKEP_ORACLE && join(process.env.SKEP_ORACLE, "src/include/uapi"));
+const check = process.argv.includes("--check");
+const folder = process.argv.slice(2).find((argument) => !argument.startsWith("--"));
+const root = folder ?? (process.env.SKEP_ORACLE && join(process.env.SKEP_ORACLE, "src/include/uapi"));
 const out = "src/abi/generated/uapi.ts";
 if (!root) {
   console.log(`${out}: not regenerated, no kernel headers (set SKEP_ORACLE or name the uapi folder)`);
@@ -53,8 +55,12 @@ export const UAPI = {
 ${values.map((line) => `  ${line.split(" ")[0]}: ${format(line.split(" ")[1])},`).join("\n")}
 } as const;
 `;
-  writeFileSync(out, text);
-  console.log(`${out}: ${values.length} constants`);
+  const same = existsSync(out) && readFileSync(out, "utf8") === text;
+  if (!same && check) {
+    console.error(`${out} is not what the header says; run node scripts/generate-abi-uapi.mjs`);
+    process.exitCode = 1;
+  } else if (!same) writeFileSync(out, text);
+  console.log(`${out}: ${values.length} constants${same ? ", unchanged" : ""}`);
 } finally {
   rmSync(dir, { recursive: true });
 }
