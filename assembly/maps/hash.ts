@@ -36,7 +36,7 @@ import {
   MAX_PERCPU_VALUE,
 } from "../../src/runtime/maps/constants";
 import { alloc64, free } from "../alloc";
-import { hash32, hash64, hashBytes, jhash } from "./hashing";
+import { hash32, hash64, hash128, hashBytes, jhash } from "./hashing";
 import {
   ALL_CPUS,
   copyBytes,
@@ -186,6 +186,7 @@ function hashOf(map: u32, key: u32, size: u32): u32 {
   if (load<u32>(map, KERNEL_ORDER)) return jhash(key, size, 0);
   if (size == 4) return hash32(load<u32>(key));
   if (size == 8) return hash64(load<u64>(key));
+  if (size == 16) return hash128(load<u64>(key), load<u64>(key, 8));
   return hashBytes(key, size);
 }
 
@@ -224,6 +225,12 @@ function find(map: u32, key: u32, keyAt: u32): u32 {
   } else if (size == 8) {
     const wanted = load<u64>(key);
     while (node && load<u64>(node + keyAt) != wanted) node = load<u32>(node, NEXT);
+  } else if (size == 16) {
+    const low = load<u64>(key);
+    const high = load<u64>(key, 8);
+    while (node && (load<u64>(node + keyAt) != low || load<u64>(node + keyAt, 8) != high)) {
+      node = load<u32>(node, NEXT);
+    }
   } else {
     while (node && (load<u32>(node, HASH) != hash || !sameKey(node + keyAt, key, size))) {
       node = load<u32>(node, NEXT);

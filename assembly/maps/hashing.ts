@@ -19,6 +19,15 @@ export function hash64(key: u64): u32 {
   return <u32>(h >> 32);
 }
 
+// @ts-ignore: decorator
+@inline
+export function hash128(low: u64, high: u64): u32 {
+  let h = (low ^ SEED) * M1;
+  h = (h ^ (h >> 32) ^ high) * M2;
+  h = (h ^ (h >> 29)) * M1;
+  return <u32>(h >> 32);
+}
+
 /** Any size. */
 export function hashBytes(key: u32, size: u32): u32 {
   let h: u64 = SEED ^ size;
