@@ -25,8 +25,8 @@ export const TIMER_HELPERS = {
     if ((flags & ~(ABSOLUTE | CPU_PIN)) !== 0n || timer?.callback === undefined) return -EINVAL;
     const delay = BigInt.asIntN(64, call.u64(2));
     const now = timer.clock === "realtime" ? call.host.realtimeNs() : call.host.nowNs();
-    timer.due = (flags & ABSOLUTE) !== 0n ? delay : now + (delay < 0n ? 0n : delay);
     timer.cpu = call.cpu;
+    call.state.timers.arm(timer, (flags & ABSOLUTE) !== 0n ? delay : now + (delay < 0n ? 0n : delay));
     return 0;
   },
   /** 1 when it was armed, 0 when it was not. The callback must be set again before the next start. */
@@ -35,7 +35,7 @@ export const TIMER_HELPERS = {
     if (timer === undefined) return -EINVAL;
     if (call.state.timers.running === timer) return -EDEADLK;
     const armed = timer.due !== undefined;
-    timer.due = undefined;
+    call.state.timers.disarm(timer);
     timer.callback = undefined;
     return armed ? 1 : 0;
   },

@@ -1,5 +1,5 @@
 import type { HelperCall, KfuncRow } from "../helper-call.ts";
-import { runScope } from "../helpers/index.ts";
+import { EDEADLK, runScope } from "../helpers/index.ts";
 
 /** Sections of a program in which something of the kernel's stands still. All must be closed before the exit. */
 export const SECTION_KFUNCS = {
@@ -83,9 +83,7 @@ function irqRestore(call: HelperCall): number {
   return 0;
 }
 
-/** Linux: -EDEADLK, what a resilient lock answers to the CPU that already has it. */
-const EDEADLK = 35;
-
+/** -EDEADLK to the CPU that already has the lock. */
 function resilientLock(call: HelperCall): number {
   call.checkMemory(1, 4, "write");
   const { resilientLocks } = runScope(call.run);

@@ -25,7 +25,7 @@ function callback(call: HelperCall): number {
 function start(call: HelperCall): number {
   const work = call.state.timers.at(call.u32(1));
   if (call.u32(2) !== 0 || work?.callback === undefined) return -EINVAL;
-  work.due = 0n;
   work.cpu = call.cpu;
+  call.state.timers.arm(work, 0n);
   return 0;
 }
