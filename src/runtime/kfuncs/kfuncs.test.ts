@@ -351,6 +351,8 @@ describe("strings", () => {
     ["strspn", two("strspn", "aabbc", "ab"), 4],
     ["strcspn", two("strcspn", "xyzab", "ab"), 3],
     ["strstr", two("strstr", "hello", "ll"), 2],
+    ["strstr behind a false start", two("strstr", "aabaabaaab", "aabaaab"), 3],
+    ["strstr longer than the text", two("strstr", "ab", "abc"), -2],
     ["strstr empty", two("strstr", "hello", ""), 0],
     ["strstr none", two("strstr", "hello", "lo!"), -2],
     ["strnstr cut", two("strnstr", "hello", "lo", "r3 = 4"), -2],

@@ -100,35 +100,48 @@ function findLast(call: HelperCall): number {
 
 /** Length of the start of string 1 whose bytes all are (or are not) in string 2. */
 function span(call: HelperCall, goesOn: (member: boolean) => boolean): number {
-  for (let i = 0; i < LIMIT; i++) {
-    const byte = byteAt(call, 1, i);
-    if (byte === undefined) return kernelFault(call.u64(1));
-    if (byte === 0) return i;
-    const found = findChar(call, 2, LIMIT, byte);
-    if (found < 0 && found !== -ENOENT) return found;
-    if (!goesOn(found >= 0)) return i;
-  }
-  return -E2BIG;
+  const length = find(call, 2, LIMIT, (byte) => byte === 0);
+  if (length < 0) return length;
+  const members = new Set(bytesOf(call, 2, length));
+  return find(call, 1, LIMIT, (byte) => byte === 0 || !goesOn(members.has(byte)));
 }
 
 /** Index of string 2 in the first `limit` bytes of string 1. */
 function search(call: HelperCall, limit: number, bounded = false): number {
   const needle = find(call, 2, LIMIT, (byte) => byte === 0);
   if (needle < 0) return needle;
-  for (let start = 0; start < LIMIT; start++) {
-    let i = 0;
-    for (; i < needle && start + i < limit; i++) {
-      const byte = byteAt(call, 1, start + i);
-      if (byte === undefined) return kernelFault(call.u64(1));
-      if (byte !== byteAt(call, 2, i)) {
-        if (byte === 0) return -ENOENT;
-        break;
-      }
-    }
-    if (i === needle) return start;
-    if (start + i >= limit) return bounded ? -ENOENT : -E2BIG;
+  const end = find(call, 1, limit, (byte) => byte === 0);
+  const readableEnd = end >= 0 ? end : readableBytes(call, 1, limit);
+  const at = indexOf(bytesOf(call, 1, readableEnd), bytesOf(call, 2, needle));
+  if (at >= 0) return at;
+  return end >= 0 || (end === -E2BIG && bounded) ? -ENOENT : end;
+}
+
+/** The first `length` bytes of the string in argument n, which can be read. */
+function bytesOf(call: HelperCall, n: number, length: number): Uint8Array {
+  return length === 0 ? new Uint8Array(0) : call.memory.u8.subarray(call.u32(n), call.u32(n) + length);
+}
+
+function readableBytes(call: HelperCall, n: number, limit: number): number {
+  if (!readable(call.memory, call.u64(n), 0)) return 0;
+  return Math.min(limit, call.memory.u8.length - call.u32(n));
+}
+
+/** Knuth, Morris, Pratt: time that grows with the sum of the lengths, whatever the program makes up. */
+function indexOf(text: Uint8Array, pattern: Uint8Array): number {
+  const fallback = new Uint32Array(pattern.length + 1);
+  for (let i = 1, matched = 0; i < pattern.length; i++) {
+    while (matched > 0 && pattern[i] !== pattern[matched]) matched = fallback[matched];
+    if (pattern[i] === pattern[matched]) matched++;
+    fallback[i + 1] = matched;
   }
-  return -E2BIG;
+  let matched = 0;
+  for (let i = 0; i < text.length && matched < pattern.length; i++) {
+    while (matched > 0 && text[i] !== pattern[matched]) matched = fallback[matched];
+    if (text[i] === pattern[matched]) matched++;
+    if (matched === pattern.length) return i + 1 - matched;
+  }
+  return matched === pattern.length ? 0 : -1;
 }
 
 /** (destination, size, source, flags): length with the NUL. */
