@@ -2,6 +2,7 @@ import { alignUp } from "../../base/index.ts";
 import { MAP_ELEM_BYTES, MAP_VALUE_STRIDE, MAP_VALUES } from "../layout.ts";
 import { type BatchOps, flags64 } from "./base.ts";
 import { NativeMap } from "./native.ts";
+import { keyOf } from "./slots.ts";
 
 /** BPF_MAP_TYPE_ARRAY (3.19): max_entries values, always present; also what global variables live in. */
 export class ArrayMap extends NativeMap {
@@ -9,6 +10,15 @@ export class ArrayMap extends NativeMap {
 
   override get count(): number {
     return this.spec.maxEntries;
+  }
+
+  /** By index, one key at a time: an array may have very many elements. */
+  override *entries(): IterableIterator<[key: Uint8Array, value: Uint8Array]> {
+    for (let index = 0; index < this.spec.maxEntries; index++) {
+      const key = keyOf(index);
+      const value = this.lookup(key);
+      if (value !== undefined) yield [key, value];
+    }
   }
 
   /** Puts `data` (a globals section) at the start of the first value. */

@@ -107,7 +107,7 @@ export class ArrayOfMaps extends NativeMap {
   }
 
   protected override keySnapshot(): Uint8Array[] {
-    return super.keySnapshot().filter((key) => this.innerAt(key) !== 0);
+    return [...this.occupied()];
   }
 
   protected override release(): void {
