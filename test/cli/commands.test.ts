@@ -84,7 +84,7 @@ describe("skep asm and disasm", () => {
   });
 
   it("shows where the text is wrong", async () => {
-    const { code, err } = await skep(["asm", "prog.s"], { "prog.s": "r0 = 0\nr0 =+ 1\nexit\n" });
+    const { code, err } = await skep(["asm", "prog.s"], { "prog.s": "r0 = 0\nr0 ++ 1\nexit\n" });
     expect(code).toBe(1);
     expect(err).toMatch(/prog\.s:2:/);
   });
@@ -105,7 +105,7 @@ describe("skep inspect", () => {
     expect(code).toBe(0);
     const [view] = JSON.parse(out);
     expect(view.programs).toMatchObject([
-      { name: "guard", section: "xdp", type: "xdp", relocations: { map: 3 } },
+      { name: "guard", section: "xdp", type: "xdp", relocations: { map: 6 } },
     ]);
     expect(view.maps.map((map: { name: string }) => map.name)).toEqual(
       expect.arrayContaining(["by_protocol", "blocked", "drops", ".bss", ".rodata"]),

@@ -230,6 +230,12 @@ describe("skep run: what can go wrong", () => {
       says: /packet 1: [\s\S]*14/,
     },
     {
+      name: "a program that reads past the packet",
+      argv: ["run", "fixtures/demo/unchecked.bpf.o", "--hex", "0200000000020200000000010800"],
+      code: 1,
+      says: /packet 1: [\s\S]*14 bytes \[runtime\/out-of-bounds\][\s\S]*unchecked\.bpf\.c:15[\s\S]*ip->ttl[\s\S]*hint: .*data_end/,
+    },
+    {
       name: "instruction limit",
       argv: ["run", GUARD, "--hex", TELNET, "--max-insns", "10"],
       code: 1,

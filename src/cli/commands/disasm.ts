@@ -78,12 +78,16 @@ function programLines(program: ProgramSpec, byteOrder: "little" | "big", withSou
     return kind === "helper" ? HELPER_NAMES.get(imm) : undefined;
   };
   const lines: Line[] = [];
+  let shown = "";
   for (const { slot, text } of disassemble(decode(program.insns, byteOrder), {
     label: (at) => functions.get(at),
     symbol,
   })) {
     const func = functions.get(slot);
-    const source = withSource ? sources.get(slot) : undefined;
+    const known = withSource ? sources.get(slot) : undefined;
+    const place = known === undefined ? shown : `${known.file}:${known.line}`;
+    const source = place === shown ? undefined : known;
+    shown = place;
     lines.push({
       insn: slot,
       text,

@@ -3,6 +3,7 @@ import {
   type CollectionSpec,
   type MapSpec,
   type ProgramSpec,
+  type Requirements,
   readObject,
   requirementsOf,
 } from "../../object/index.ts";
@@ -89,16 +90,23 @@ function mapView(map: MapSpec): Record<string, unknown> {
   };
 }
 
+function formatRequirements(needs: Requirements, dim: (text: string) => string): string[] {
+  const capabilities = needs.capabilities.length === 0 ? "no capability" : needs.capabilities.join(" + ");
+  const lines = [`needs Linux ${needs.kernel} or later, instruction set v${needs.isa}, ${capabilities}`];
+  for (const { since, what, by } of needs.reasons) {
+    if (since !== needs.kernel) break; // newest first: only what decides
+    lines.push(dim(`  ${since}: ${what} (${by.join(", ")})`));
+  }
+  if (needs.symbols.length > 0) lines.push(dim(`  kernel symbols: ${needs.symbols.join(", ")}`));
+  return lines;
+}
+
 function formatView(view: View, io: Pick<Io, "colors">): string {
   const colors = pc.createColors(io.colors);
   const lines = [
     `${colors.bold(view.object)}  ${colors.dim(`license ${view.license || "none"}, ${view.byteOrder}-endian, ${view.btf === null ? "no BTF" : `${formatCount(view.btf.types)} BTF types`}`)}`,
   ];
-  const { kernel, isa, capabilities, reasons } = view.requires;
-  lines.push(
-    `needs Linux ${kernel} or later, instruction set ${isa}, ${capabilities.join(" + ") || "no capability"}`,
-  );
-  for (const reason of reasons) lines.push(colors.dim(`  ${reason}`));
+  lines.push(...formatRequirements(view.requires, colors.dim));
   const heading = (text: string) => lines.push("", colors.bold(text));
   if (view.programs.length > 0) {
     heading("Programs");

@@ -287,7 +287,7 @@ function makeReport(
     engine: "interpreter",
     packets: totals.packets,
     bytes: totals.bytes,
-    nsPerPacket: totals.packets === 0 ? 0 : totals.totalNs / totals.packets,
+    nsPerPacket: totals.packets < 2 ? totals.firstNs : totals.warmNs / (totals.packets - 1),
     verdicts: totals.verdicts,
     ...(Object.keys(totals.redirects).length > 0 && { redirects: totals.redirects }),
     ...(notes.skipped.size > 0 && { skipped: Object.fromEntries(notes.skipped) }),

@@ -1,4 +1,4 @@
-import type { Diagnostic } from "../../base/index.ts";
+import { BpfError, type Diagnostic } from "../../base/index.ts";
 import { CaptureDecoder, linkTypeName, toEthernet } from "../../capture/index.ts";
 import { UsageError, wholeNumber } from "../command.ts";
 import type { Io } from "../io.ts";
@@ -77,6 +77,9 @@ export async function* capturePackets(
       progress.update(bytesRead);
     }
     notes.problem = decoder.end();
+    if (number === 0 && notes.problem !== undefined) {
+      throw new BpfError(notes.problem.code, `${path}: ${notes.problem.message}`, notes.problem);
+    }
   } finally {
     progress.stop();
   }

@@ -13,7 +13,7 @@ export interface RunReport {
   readonly engine: string;
   readonly packets: number;
   readonly bytes: number;
-  /** Mean time of one run in the program, without reading the capture. */
+  /** Mean time of one run of the program, nanoseconds; the first (cold) packet counts only when it is the only one. */
   readonly nsPerPacket: number;
   /** Runs by what they returned. */
   readonly verdicts: Readonly<Record<string, number>>;
