@@ -68,6 +68,7 @@ export class Random {
 const SCALARS = [0, 1, 2, 3, 4, 5, 8] as const;
 const CTX = 6;
 const PTR = 7;
+const PSEUDO_FUNC = 4;
 const COUNTER = 9;
 const FP = 10;
 /** Scalar slots of the stack, offsets from fp. */
@@ -189,6 +190,8 @@ const HELPER = {
   ringbufOutput: 130,
   csumLevel: 135,
   strncmp: 182,
+  forEach: 164,
+  loop: 181,
   buffLen: 188,
   xdpLoadBytes: 189,
   xdpStoreBytes: 190,
@@ -200,6 +203,7 @@ class ProgramMaker {
   private readonly kind: Kind;
   private readonly maps: readonly RandomMap[];
   private readonly calls: { at: number; withPointer: boolean }[] = [];
+  private readonly callbacks: { at: number; map: RandomMap | undefined }[] = [];
   readonly functions: number[] = [0];
   private inLoop = 0;
   private inBranch = 0;
@@ -226,6 +230,7 @@ class ProgramMaker {
     }
     code.emit(0x95, 0, 0, 0, 0);
     if (this.calls.length > 0) this.subprograms();
+    for (const { at, map } of this.callbacks) this.callbackBody(at, map);
     return code.bytes();
   }
 
@@ -276,6 +281,7 @@ class ProgramMaker {
       weights.push([6, () => this.loop()]);
       weights.push([5, () => this.bpfCall()]);
       weights.push([3, () => this.tailCall()]);
+      if (this.callbacks.length === 0) weights.push([3, () => this.callback()]);
     }
     let at = random.below(weights.reduce((sum, [weight]) => sum + weight, 0));
     for (const [weight, make] of weights) {
@@ -796,6 +802,51 @@ class ProgramMaker {
     code.movImm(3, random.below(5));
     code.call(HELPER.tailCall);
     this.scalarsFromNothing();
+  }
+
+  /** `bpf_loop`, or `bpf_for_each_map_elem` over an array: hash maps have no order to agree on. */
+  private callback(): void {
+    const { code, random } = this;
+    const index = this.maps.findIndex((map) => /^BPF_MAP_TYPE_(PERCPU_)?ARRAY$/.test(map.type));
+    const map = random.chance(50) ? this.maps[index] : undefined;
+    if (map) code.map(1, index);
+    else code.movImm(1, random.below(6));
+    const at = code.emit(0x18, 2, PSEUDO_FUNC, 0, 0);
+    code.emit(0, 0, 0, 0, 0);
+    code.mov(3, FP);
+    code.addImm(3, -64);
+    code.movImm(4, random.chance(90) ? 0 : 1);
+    code.call(map ? HELPER.forEach : HELPER.loop);
+    this.callbacks.push({ at, map });
+    this.keepResult();
+  }
+
+  /** A callback: sums up what it is given in the caller's stack, ends the loop by an odd number there. */
+  private callbackBody(at: number, map: RandomMap | undefined): void {
+    const { code, random } = this;
+    const start = code.words.length;
+    this.functions.push(start);
+    code.words[at].imm = start - at - 1;
+    code.mov(CTX, map ? 4 : 2);
+    if (map) {
+      code.mov(PTR, 3);
+      code.load(4, 8, 2, 0);
+    } else code.mov(8, 1);
+    for (const reg of [0, 1, 2, 3, 4, 5]) code.movImm(reg, this.imm());
+    for (const slot of SLOTS) this.fillSlot(slot);
+    for (let n = 1 + random.below(3); n > 0; n--) {
+      if (random.chance(50)) this.alu();
+      else this.stack();
+      const off = 8 * random.below(8);
+      if (map) code.load(8, 0, PTR, 8 * random.below(map.valueSize / 8));
+      code.load(8, 1, CTX, off);
+      code.emit(0x0f, 1, this.random.pick([0, 8]), 0, 0);
+      code.store(8, CTX, off, 1);
+      if (map) this.atomic(PTR, 8 * random.below(map.valueSize / 8));
+    }
+    code.load(8, 0, CTX, 8 * random.below(8));
+    code.emit(0x57, 0, 0, 0, random.below(2)); // r0 &= 0 or 1
+    code.emit(0x95, 0, 0, 0, 0);
   }
 
   /** Two functions at most, one of each signature; both keep to scalars and the stack. */

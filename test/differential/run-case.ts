@@ -1,4 +1,5 @@
 import { BpfError, toHex } from "../../src/base/index.ts";
+import { BtfBuilder, writeBtf } from "../../src/btf/index.ts";
 import { decode } from "../../src/isa/index.ts";
 import type {
   CollectionSpec,
@@ -13,6 +14,7 @@ import type { RandomCase, RandomMap } from "./random-program.ts";
 
 const LDDW = 0x18;
 const PSEUDO_MAP_FD = 1;
+const PSEUDO_FUNC = 4;
 /** BPF_F_XDP_HAS_FRAGS. */
 const XDP_HAS_FRAGS = 1 << 5;
 const NO_KEY = new Uint8Array();
@@ -45,11 +47,16 @@ export async function runOnLinux(
     for (const { key, value } of map.entries) await oracle.update(id, key, value);
   }
   const programs: number[] = [];
-  for (const { insns } of test.programs) {
+  const { bytes, id: func } = functionBtf();
+  const btf = await oracle.loadBtf(bytes);
+  if (typeof btf === "string") throw new Error(`BTF: ${btf}`);
+  for (const { insns, functions } of test.programs) {
+    const records = new Uint8Array(new Uint32Array(functions.flatMap((slot) => [slot, func])).buffer);
     const program = await oracle.loadProgram({
       type: test.type,
       flags: test.frags ? XDP_HAS_FRAGS : 0,
       insns,
+      funcInfo: { btf, records },
     });
     if (typeof program !== "number") return { rejected: `${program.errno}: ${program.log}` };
     programs.push(program);
@@ -164,6 +171,8 @@ export function specOf(test: RandomCase): CollectionSpec {
       if (table.opcode[insn] !== LDDW) continue;
       if (table.src[insn] === PSEUDO_MAP_FD)
         references.push({ kind: "map", insn, map: test.maps[table.imm[insn]].name });
+      if (table.src[insn] === PSEUDO_FUNC)
+        references.push({ kind: "func", insn, target: insn + 1 + table.imm[insn] });
       insn++;
     }
     return {
@@ -191,6 +200,16 @@ export function specOf(test: RandomCase): CollectionSpec {
     kernelVersion: 0,
     byteOrder: "little",
   };
+}
+
+/** BTF with one static function, `long f(void *)`: what callbacks need to be let through. */
+function functionBtf(): { bytes: Uint8Array; id: number } {
+  const builder = new BtfBuilder();
+  const long = builder.int("long", 8, { signed: true });
+  const params = [{ name: "ctx", type: builder.ptr(0) }];
+  const type = builder.add({ kind: "func_proto", name: "", type: long, params });
+  const id = builder.add({ kind: "func", name: "f", type, linkage: "static" });
+  return { bytes: writeBtf(builder.build()), id };
 }
 
 /** Holds programs or maps: nothing in it to compare. */
