@@ -1,5 +1,6 @@
 // npm run bench -- NAME [--json]: what users feel, as ratios measured in one run. `npm run bench` lists the names.
 import { interpreter } from "./interpreter.ts";
+import { maps } from "./maps.ts";
 
 /** A benchmark prints a table for people and returns the same figures as data. */
 export interface Benchmark {
@@ -8,7 +9,7 @@ export interface Benchmark {
   run(): Promise<{ readonly figures: unknown; readonly table: string }>;
 }
 
-const BENCHMARKS: readonly Benchmark[] = [interpreter];
+const BENCHMARKS: readonly Benchmark[] = [interpreter, maps];
 
 const [name, ...flags] = process.argv.slice(2);
 const chosen = BENCHMARKS.filter((benchmark) => benchmark.name === name);

@@ -11,7 +11,9 @@ const STEPS = [
 ];
 let failed = false;
 for (const step of STEPS) {
-  const { status } = spawnSync(process.execPath, [...step, ...(checking ? ["--check"] : [])], { stdio: "inherit" });
+  const { status } = spawnSync(process.execPath, [...step, ...(checking ? ["--check"] : [])], {
+    stdio: "inherit",
+  });
   if (status !== 0) failed = true;
 }
 process.exitCode = failed ? 1 : 0;
