@@ -1,5 +1,6 @@
 import type { HelperCall, HelperImpl } from "../../helper-call.ts";
 import { CHECKSUM_NONE, CHECKSUM_UNNECESSARY, type SkbState } from "../../packet-buffer.ts";
+import { EACCES, EFAULT, EINVAL, ENOTSUPP } from "../errno.ts";
 import {
   csumFold16,
   csumPartial,
@@ -8,7 +9,6 @@ import {
   csumReplaceByDiff,
   csumSub,
 } from "./checksum.ts";
-import { EACCES, EFAULT, EINVAL, ENOTSUPP } from "./errno.ts";
 import { pull, skbOf } from "./sk-buff.ts";
 
 const FIELD_MASK = 0xf;

@@ -1,6 +1,6 @@
 import type { HelperCall, HelperImpl } from "../../helper-call.ts";
 import { interfaceMtu, type RouteAnswer } from "../../network.ts";
-import { EAFNOSUPPORT, EINVAL, ENODEV } from "./errno.ts";
+import { EAFNOSUPPORT, EINVAL, ENODEV } from "../errno.ts";
 import { AF_INET, AF_INET6 } from "./socket-objects.ts";
 
 /** `struct bpf_fib_lookup`, include/uapi/linux/bpf.h. */

@@ -1,7 +1,7 @@
 import type { RedirectTarget } from "../../../object/index.ts";
 import type { HelperCall, HelperImpl } from "../../helper-call.ts";
 import { interfaceMtu } from "../../network.ts";
-import { EBADMSG, EINVAL } from "./errno.ts";
+import { EBADMSG, EINVAL } from "../errno.ts";
 import { isGso, skbOf } from "./sk-buff.ts";
 
 const TC_ACT_SHOT = 2;

@@ -1,6 +1,6 @@
 import type { HelperImpl } from "../../helper-call.ts";
 import { ETH_HLEN } from "../../packet-buffer.ts";
-import { EFAULT, EINVAL, ENOMEM } from "./errno.ts";
+import { EFAULT, EINVAL, ENOMEM } from "../errno.ts";
 import {
   clearHash,
   ETH_P_IP,

@@ -1,7 +1,7 @@
 import type { HelperImpl } from "../../helper-call.ts";
 import { interfaceMtu, LOOPBACK } from "../../network.ts";
 import type { PacketBuffer, SkbState } from "../../packet-buffer.ts";
-import { E2BIG, EAGAIN, EINVAL, ENODEV, ENOENT, ENOMEM, EPROTO } from "./errno.ts";
+import { E2BIG, EAGAIN, EINVAL, ENODEV, ENOENT, ENOMEM, EPROTO } from "../errno.ts";
 import {
   clearHash,
   ETH_P_IP,

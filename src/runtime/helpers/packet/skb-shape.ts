@@ -1,7 +1,7 @@
 import type { HelperCall, HelperImpl } from "../../helper-call.ts";
 import type { PacketBuffer, SkbState } from "../../packet-buffer.ts";
+import { EALREADY, EFAULT, EINVAL, ENOMEM, ENOTSUPP, EOPNOTSUPP } from "../errno.ts";
 import { resetChecksum } from "./csum.ts";
-import { EALREADY, EFAULT, EINVAL, ENOMEM, ENOTSUPP, EOPNOTSUPP } from "./errno.ts";
 import {
   clearHash,
   ETH_P_8021AD,

@@ -1,7 +1,7 @@
 import type { HelperCall, HelperImpl } from "../../helper-call.ts";
 import { PROV_RDONLY, PTR_TO_BTF_ID, PTR_TO_MEM, PTR_TO_SOCKET } from "../../layout.ts";
 import type { Socket } from "../../network.ts";
-import { EAFNOSUPPORT, EINVAL, EOPNOTSUPP } from "./errno.ts";
+import { EAFNOSUPPORT, EINVAL, EOPNOTSUPP } from "../errno.ts";
 import { skbOf } from "./sk-buff.ts";
 import {
   AF_INET,

@@ -1,5 +1,5 @@
 import type { HelperCall, HelperImpl } from "../../helper-call.ts";
-import { EACCES, EINVAL, ENOENT, EPROTONOSUPPORT } from "./errno.ts";
+import { EACCES, EINVAL, ENOENT, EPROTONOSUPPORT } from "../errno.ts";
 import { IPV4_BYTES, IPV6_BYTES } from "./sk-buff.ts";
 import { socketAt } from "./sockets.ts";
 

@@ -1,6 +1,6 @@
 import type { HelperCall, HelperImpl } from "../../helper-call.ts";
 import { ETH_HLEN, type PacketBuffer, XDP_FRAME_BYTES, XDP_PAGE } from "../../packet-buffer.ts";
-import { EACCES, EFAULT, EINVAL } from "./errno.ts";
+import { EACCES, EFAULT, EINVAL } from "../errno.ts";
 
 /** Longest metadata: `skb_shared_info.meta_len` is one byte. */
 const META_MAX = 255;
