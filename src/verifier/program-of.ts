@@ -1,0 +1,259 @@
+import type { AttachTypeName, MapTypeName, ProgramTypeName } from "../abi/index.ts";
+import { BpfError } from "../base/index.ts";
+import { type Btf, BtfIndex, essentialName } from "../btf/index.ts";
+import {
+  applyCoreRelocations,
+  type CollectionSpec,
+  kernelMapName,
+  type MapSpec,
+  type ProgramSpec,
+  type Reference,
+  type Resolution,
+  resolveProgram,
+} from "../object/index.ts";
+import type { VerifierMap, VerifierProgram, VerifierProgramFlags } from "./input.ts";
+
+/** What a loader would know or decide. */
+export interface ProgramOfOptions {
+  /**
+   * The kernel's types; an index is shared between programs. Without: CO-RE fits the object's own types, and what needs
+   * kernel types is answered "unsupported".
+   */
+  readonly kernelBtf?: Btf | BtfIndex | undefined;
+  /** Target of CO-RE relocations; default: {@link kernelBtf}. */
+  readonly targetBtf?: Btf | BtfIndex | undefined;
+  /** For a program whose section name says nothing. */
+  readonly type?: ProgramTypeName | undefined;
+  readonly attachType?: AttachTypeName | undefined;
+  /** Added to what the section name says. */
+  readonly flags?: VerifierProgramFlags;
+  /** Maps that the kernel does not have: using one is what `libbpf` makes of a map that is not created. */
+  readonly withoutMaps?: ReadonlySet<string>;
+  /** Prefix of the kernel's names of globals maps; default `""`. */
+  readonly objectName?: string;
+  /** Address of a typeless kernel symbol (`/proc/kallsyms`); default: an address like any other. */
+  readonly addressOf?: (symbol: string) => bigint | undefined;
+  /** The `.kconfig` map holds real values (`setKconfig`); default: its contents count as unknown. */
+  readonly kconfigKnown?: boolean;
+}
+
+/**
+ * A program of a collection as bpf(2) would get it: CO-RE relocations applied, maps numbered, kernel functions and
+ * variables by BTF id, the hook found. As libbpf 1.5 does it, poisoning what does not resolve.
+ * @throws BpfError `verifier/no-program-type`, `verifier/byte-order`, and what CO-RE relocation and resolving throw.
+ */
+export function verifierProgram(
+  spec: CollectionSpec,
+  program: ProgramSpec,
+  options: ProgramOfOptions = {},
+): VerifierProgram {
+  const type = program.type ?? options.type;
+  if (type === undefined) {
+    throw new BpfError(
+      "verifier/no-program-type",
+      `section '${program.section}' does not say what type of program '${program.name}' is`,
+      { subject: program.name, hint: "name the type" },
+    );
+  }
+  if (spec.byteOrder === "big") {
+    throw new BpfError("verifier/byte-order", `program '${program.name}' is big-endian`, {
+      subject: program.name,
+      hint: "compile with -target bpfel",
+    });
+  }
+  const kernel = indexOf(options.kernelBtf);
+  const maps: VerifierMap[] = [];
+  const insns = resolveProgram(
+    { ...program, insns: relocated(spec, program, options.targetBtf ?? kernel) },
+    new References(spec, options, kernel, maps).resolve,
+  );
+  const hook = hookOf(spec, { ...program, type }, kernel);
+  const attachType = program.attachType ?? options.attachType;
+  return {
+    name: program.name,
+    type,
+    attachType,
+    insns,
+    maps,
+    btf: spec.btf,
+    funcs: program.funcs.every((func) => func.btfId !== 0) ? program.funcs : [],
+    lines: program.lines,
+    license: spec.license,
+    flags: { ...program.flags, ...options.flags },
+    kernelBtf: kernel?.btf,
+    ...hook,
+  };
+}
+
+/** A map of a collection as BPF_MAP_CREATE would get it. Sizes left to the loader count as the least that works. */
+export function verifierMap(spec: CollectionSpec, map: MapSpec, options: ProgramOfOptions = {}): VerifierMap {
+  const typed = !WITHOUT_BTF.has(map.type) && map.valueType !== 0;
+  const innerName = map.values.find((value) => value.map !== undefined)?.map;
+  const inner = map.inner ?? spec.maps.find((candidate) => candidate.name === innerName);
+  const known = map.data !== undefined && (map.section !== ".kconfig" || options.kconfigKnown === true);
+  return {
+    name: kernelMapName(options.objectName ?? "", map),
+    type: map.type,
+    keySize: map.keySize,
+    valueSize: map.valueSize,
+    maxEntries: map.maxEntries === 0 ? leastEntries(map.type) : map.maxEntries,
+    flags: map.flags,
+    mapExtra: map.mapExtra,
+    frozen: map.frozen && known,
+    ...(typed && { btf: spec.btf, keyType: map.keyType, valueType: map.valueType }),
+    ...(inner !== undefined && { inner: verifierMap(spec, inner, options) }),
+    ...(known && { data: map.data }),
+  };
+}
+
+/** `bpf_object__create_map` of libbpf: these types take no BTF. */
+const WITHOUT_BTF: ReadonlySet<MapTypeName> = new Set([
+  "BPF_MAP_TYPE_PERF_EVENT_ARRAY",
+  "BPF_MAP_TYPE_CGROUP_ARRAY",
+  "BPF_MAP_TYPE_STACK_TRACE",
+  "BPF_MAP_TYPE_ARRAY_OF_MAPS",
+  "BPF_MAP_TYPE_HASH_OF_MAPS",
+  "BPF_MAP_TYPE_DEVMAP",
+  "BPF_MAP_TYPE_DEVMAP_HASH",
+  "BPF_MAP_TYPE_CPUMAP",
+  "BPF_MAP_TYPE_XSKMAP",
+  "BPF_MAP_TYPE_SOCKMAP",
+  "BPF_MAP_TYPE_SOCKHASH",
+  "BPF_MAP_TYPE_QUEUE",
+  "BPF_MAP_TYPE_STACK",
+  "BPF_MAP_TYPE_ARENA",
+]);
+
+function leastEntries(type: MapTypeName): number {
+  if (type === "BPF_MAP_TYPE_RINGBUF" || type === "BPF_MAP_TYPE_USER_RINGBUF") return 4096;
+  return /STORAGE|STRUCT_OPS|BLOOM/.test(type) ? 0 : 1;
+}
+
+function indexOf(btf: Btf | BtfIndex | undefined): BtfIndex | undefined {
+  return btf === undefined || btf instanceof BtfIndex ? btf : new BtfIndex(btf);
+}
+
+function relocated(
+  spec: CollectionSpec,
+  program: ProgramSpec,
+  target: Btf | BtfIndex | undefined,
+): Uint8Array {
+  if (spec.btf === undefined || program.coreRelocations.length === 0) return program.insns;
+  const applied = applyCoreRelocations(program, spec.btf, target);
+  if (applied.error !== undefined) throw applied.error;
+  return applied.insns;
+}
+
+/** As libbpf marks calls of kernel functions and uses of maps that are not there; the index is added. */
+const POISON_KFUNC = 2002000000;
+const POISON_MAP = 2001000000;
+/** Stands for the address of a symbol that nobody knows. */
+const SOME_ADDRESS = 0xffffffff81000000n;
+
+class References {
+  private readonly numbers = new Map<string, number>();
+  private readonly spec: CollectionSpec;
+  private readonly options: ProgramOfOptions;
+  private readonly kernel: BtfIndex | undefined;
+  private readonly maps: VerifierMap[];
+
+  constructor(
+    spec: CollectionSpec,
+    options: ProgramOfOptions,
+    kernel: BtfIndex | undefined,
+    maps: VerifierMap[],
+  ) {
+    this.spec = spec;
+    this.options = options;
+    this.kernel = kernel;
+    this.maps = maps;
+  }
+
+  readonly resolve = (reference: Reference): Resolution => {
+    switch (reference.kind) {
+      case "map":
+      case "map-value":
+        return this.map(reference.map);
+      case "kfunc": {
+        const id = this.kernel?.find(essentialName(reference.name), "func");
+        return id === undefined ? this.poison(POISON_KFUNC, reference.name) : { kind: "btf", id };
+      }
+      case "ksym":
+        return this.ksym(reference);
+      case "func":
+        return { kind: "keep" };
+    }
+  };
+
+  private map(name: string): Resolution {
+    const known = this.numbers.get(name);
+    if (known !== undefined) return { kind: "fd", fd: known };
+    const map = this.spec.maps.find((candidate) => candidate.name === name);
+    if (map === undefined || this.options.withoutMaps?.has(name)) {
+      const index = this.spec.maps.findIndex((candidate) => candidate.name === name);
+      return { kind: "poison", imm: POISON_MAP + Math.max(index, 0) };
+    }
+    const number = this.maps.push(verifierMap(this.spec, map, this.options)) - 1;
+    this.numbers.set(name, number);
+    return { kind: "fd", fd: number };
+  }
+
+  private ksym(reference: Extract<Reference, { kind: "ksym" }>): Resolution {
+    if (reference.typed) {
+      const name = essentialName(reference.name);
+      const id = this.kernel?.find(name, "var") ?? this.kernel?.find(name, "func");
+      if (id !== undefined) return { kind: "btf", id };
+      if (reference.weak) return { kind: "value", value: 0n };
+      throw new BpfError("verifier/no-ksym", `extern (ksym) '${reference.name}': not found in kernel BTF`, {
+        insn: reference.insn,
+        subject: reference.name,
+        hint: "give the BTF of a kernel that has it, or declare it __weak",
+      });
+    }
+    const address = this.options.addressOf?.(reference.name);
+    if (address !== undefined) return { kind: "value", value: address };
+    return { kind: "value", value: reference.weak ? 0n : SOME_ADDRESS };
+  }
+
+  private poison(base: number, name: string): Resolution {
+    const index = this.spec.externs.findIndex((extern) => extern.name === name);
+    return { kind: "poison", imm: base + Math.max(index, 0) };
+  }
+}
+
+type Hook = Pick<VerifierProgram, "attachBtfId" | "attachTo" | "structOpsMember">;
+
+/** What the program is attached to, by BTF id: `libbpf_prepare_prog_load` and `bpf_object__init_struct_ops_maps`. */
+function hookOf(
+  spec: CollectionSpec,
+  program: ProgramSpec & { readonly type: ProgramTypeName },
+  kernel: BtfIndex | undefined,
+): Hook {
+  const { type, attachTo } = program;
+  if (type === "BPF_PROG_TYPE_STRUCT_OPS") return structOpsHook(spec, program, kernel);
+  const plain: Hook = attachTo === undefined ? {} : { attachTo };
+  if (attachTo === undefined || kernel === undefined) return plain;
+  let id: number | undefined;
+  if (type === "BPF_PROG_TYPE_LSM") id = kernel.find(`bpf_lsm_${attachTo}`, "func");
+  if (type === "BPF_PROG_TYPE_TRACING") {
+    if (program.attachType === "BPF_TRACE_RAW_TP") id = kernel.find(`btf_trace_${attachTo}`, "typedef");
+    else if (program.attachType === "BPF_TRACE_ITER") id = kernel.find(`bpf_iter_${attachTo}`, "func");
+    else id = kernel.find(attachTo, "func");
+  }
+  return id === undefined ? plain : { ...plain, attachBtfId: id };
+}
+
+function structOpsHook(spec: CollectionSpec, program: ProgramSpec, kernel: BtfIndex | undefined): Hook {
+  for (const { structName, funcs } of spec.structOps) {
+    const func = funcs.find((candidate) => candidate.program === program.name);
+    if (func === undefined) continue;
+    const name = essentialName(structName);
+    const attachTo = `${name}/${func.member}`;
+    const id = kernel?.find(name, "struct");
+    const struct = id === undefined ? undefined : kernel?.btf.types[id];
+    if (id === undefined || struct?.kind !== "struct") return { attachTo };
+    const member = struct.members.findIndex((candidate) => candidate.name === essentialName(func.member));
+    return member < 0 ? { attachTo } : { attachTo, attachBtfId: id, structOpsMember: member };
+  }
+  return program.attachTo === undefined ? {} : { attachTo: program.attachTo };
+}
