@@ -27,13 +27,15 @@ export interface DomainExports {
   markKnown(row: number, lo: number, hi: number): void;
   /** Sets tnum and ranges to the constant; all else stays. `___mark_reg_known` */
   setConst(row: number, lo: number, hi: number): void;
+  /** Sets the low half of the tnum and the 32-bit ranges to the constant; no sync. `__mark_reg32_known` */
+  setConst32(row: number, lo: number): void;
   /** Sets tnum to unknown and ranges to all; all else stays. */
   setUnknown(row: number): void;
   /** Sets the ranges to all; tnum stays. `__mark_reg_unbounded` */
   setUnbounded(row: number): void;
-  /** smin, smax := s64 bounds given as words, then {@link syncBounds}. For return values and callbacks. */
+  /** smin, smax := s64 bounds given as words, then {@link syncBounds}; not intersected. For return values. */
   setSigned64(row: number, minLo: number, minHi: number, maxLo: number, maxHi: number): void;
-  /** s32min, s32max and smin, smax := the bounds (sign-extended), then {@link syncBounds}. `__mark_reg_s32_range` */
+  /** Narrows s32min, s32max and smin, smax to the bounds (sign-extended), then {@link syncBounds}. `__mark_reg_s32_range` */
   setSigned32(row: number, min: number, max: number): void;
 
   // -- keeping them consistent ----------------------------------------------------------------------------------------
@@ -46,10 +48,11 @@ export interface DomainExports {
   /**
    * dst := dst op src for `op` = the CODE_MASK bits of the opcode (0x00 ADD … 0xc0 ARSH, 0x80 NEG ignores src, 0xd0 END
    * makes dst unknown, 0xb0 MOV is not handled here). `is64` 0: 32-bit operation with zero extension (`zext_32_to_64`).
-   * Unsafe shifts and DIV, MOD give unknown. Ends with {@link syncBounds}. src may equal dst.
+   * Shifts by what is not one number below the width, and DIV, MOD, END, give a wholly unknown number and return 1
+   * (`__mark_reg_unknown`: the caller clears ID and PRECISE too); else 0. Ends with {@link syncBounds}. src may equal dst.
    * `adjust_scalar_min_max_vals` @ v6.18 (without its id handling)
    */
-  aluScalar(op: number, is64: number, dst: number, src: number): void;
+  aluScalar(op: number, is64: number, dst: number, src: number): number;
   /** Ranges and tnum of pointer + scalar into dst (both may be dst); unknown on overflow; no sync. */
   addVarOff(dst: number, pointer: number, scalar: number): void;
   /** Ranges and tnum of pointer - scalar into dst, as {@link addVarOff}. */
@@ -86,6 +89,11 @@ export interface DomainExports {
   isAligned(row: number, off: number, size: number): number;
   /** 1 when the tnums and ranges are equal. */
   sameScalar(a: number, b: number): number;
+  /**
+   * 64 or 32 when the number (its low half) is in [-1, 0] by its signed range: AND and OR with a constant then walk both
+   * numbers one by one. Else 0. `maybe_fork_scalars`
+   */
+  minusOneOrZero(row: number): number;
 }
 
 /**
