@@ -6,6 +6,7 @@ export * from "./generated/uapi.ts";
 export * from "./helper-availability.ts";
 export * from "./helpers.ts";
 export * from "./kernel-features.ts";
+export * from "./kfuncs.ts";
 export * from "./map-types.ts";
 export * from "./program-types.ts";
 export * from "./verdicts.ts";
