@@ -7,6 +7,7 @@ import {
   mask,
   s32Max,
   s32Min,
+  setNumber,
   setS32,
   setSigned,
   setTnum,
@@ -33,12 +34,39 @@ export function learn32FromBits(p: usize): void {
   setU32(p, max(u32Min(p), v), min(u32Max(p), v | m));
 }
 
-/** The 64-bit ranges learn from the tnum. `__update_reg64_bounds` */
+/**
+ * The 64-bit ranges learn from the tnum; where only one number is in both the tnum and the u64 range, all views become
+ * that number. `__update_reg64_bounds` @ v7.0 and the stable kernels that took it, 6.18 among them
+ */
 export function learn64FromBits(p: usize): void {
   const v = value(p);
   const m = mask(p);
+  const most = v | m;
   setSigned(p, max(smin(p), <i64>(v | (m & I64_SIGN))), min(smax(p), <i64>(v | (m & ~I64_SIGN))));
-  setUnsigned(p, max(umin(p), v), min(umax(p), v | m));
+  const lo = max(umin(p), v);
+  const hi = min(umax(p), most);
+  setUnsigned(p, lo, hi);
+
+  const next = nextMember(v, m, lo);
+  if ((lo & ~m) == v) {
+    if (next > hi) setNumber(p, lo);
+  } else if (next == most || (next <= hi && nextMember(v, m, next) > hi)) {
+    setNumber(p, next);
+  }
+}
+
+/** Least member of the tnum above `n`; its greatest when there is none. `tnum_step` */
+// @ts-ignore: decorator
+@inline
+function nextMember(v: u64, m: u64, n: u64): u64 {
+  if (n >= (v | m)) return v | m;
+  if (n < v) return v;
+  // Count up within the mask: with every known bit set, and those below the highest one that n has too many, a carry
+  // passes through them.
+  const above = n - v;
+  const extra = above & ~m;
+  const low: u64 = extra ? u64.MAX_VALUE >> clz(extra) : 0;
+  return v | (((above | low | ~m) + 1) & m);
 }
 
 /** Each view learns what the others know. */

@@ -21,6 +21,7 @@ import {
   umax,
   umin,
   unbound32,
+  unbound64,
   value,
 } from "./row";
 import { rangeMask } from "./tnum";
@@ -120,4 +121,20 @@ function narrow32(p: usize, size: u32): void {
   setS32(p, least, ~least);
   setU32(p, 0, u32.MAX_VALUE);
   setTnum(p, 0, LOW);
+}
+
+/**
+ * Row := the low `bytes` bytes (2, 4, 8), in reverse order if `reverse`; the rest 0. Ranges do not survive the reversal,
+ * the tnum does. `scalar_byte_swap` @ v7.0 and the stable kernels that took it, 6.18 among them
+ */
+export function swapBytes(row: u32, bytes: u32, reverse: u32): void {
+  const p = at(row);
+  if (reverse) {
+    const unused: u64 = 64 - bytes * 8;
+    setTnum(p, bswap<u64>(value(p)) >> unused, bswap<u64>(mask(p)) >> unused);
+    unbound64(p);
+    unbound32(p);
+  }
+  if (bytes < 8) coerce(row, bytes);
+  else sync(p);
 }

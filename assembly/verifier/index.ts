@@ -2,7 +2,7 @@
 // src/verifier/domain.ts. Rows are word indices (src/verifier/layout.ts); nothing here allocates or traps.
 export { addConst, addVarOff, aluScalar, subVarOff } from "./alu";
 export { intersect, isBranchTaken, refine } from "./branch";
-export { coerce, signExtend, signExtend32, zeroExtend32 } from "./extend";
+export { coerce, signExtend, signExtend32, swapBytes, zeroExtend32 } from "./extend";
 export { boundsViolation, isAligned, minusOneOrZero, scalarContains } from "./questions";
 export {
   copyRow,

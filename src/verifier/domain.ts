@@ -46,9 +46,9 @@ export interface DomainExports {
 
   // -- arithmetic -----------------------------------------------------------------------------------------------------
   /**
-   * dst := dst op src for `op` = the CODE_MASK bits of the opcode (0x00 ADD … 0xc0 ARSH, 0x80 NEG ignores src, 0xd0 END
-   * makes dst unknown, 0xb0 MOV is not handled here). `is64` 0: 32-bit operation with zero extension (`zext_32_to_64`).
-   * Shifts by what is not one number below the width, and DIV, MOD, END, give a wholly unknown number and return 1
+   * dst := dst op src for `op` = the CODE_MASK bits of the opcode (0x00 ADD … 0xc0 ARSH, 0x80 NEG ignores src; 0xd0 END is
+   * {@link swapBytes}, 0xb0 MOV is the caller's). `is64` 0: 32-bit operation with zero extension (`zext_32_to_64`).
+   * Shifts by what is not one number below the width, and DIV, MOD, give a wholly unknown number and return 1
    * (`__mark_reg_unknown`: the caller clears ID and PRECISE too); else 0. Ends with {@link syncBounds}. src may equal dst.
    * `adjust_scalar_min_max_vals` @ v6.18 (without its id handling)
    */
@@ -67,6 +67,12 @@ export interface DomainExports {
   signExtend(row: number, size: number): void;
   /** Sign extension from `size` (1, 2) bytes to 32 bits, upper half cleared. `coerce_subreg_to_size_sx` */
   signExtend32(row: number, size: number): void;
+  /**
+   * BPF_END: the low `bytes` bytes (2, 4, 8) in reverse order if `reverse` (on little-endian Linux: BPF_TO_BE, and all of
+   * class ALU64), upper bytes 0. Synced. The caller clears ID unless nothing changes (8 bytes, not reversed).
+   * `scalar_byte_swap` @ v6.18.y
+   */
+  swapBytes(row: number, bytes: number, reverse: number): void;
 
   // -- branches -------------------------------------------------------------------------------------------------------
   /**

@@ -4,6 +4,7 @@
 //   map TYPE KEY VALUE MAX FLAGS EXTRA INNER BTF KEYTYPE VALUETYPE   INNER and BTF: number of a map/BTF, or -
 //   btf HEX
 //   prog TYPE ATTACH FLAGS LICENSE HEX [BTF FUNCHEX]  lddw with src 1 or 2 names a map by our number in imm
+//   log TYPE LEVEL HEX                         the verifier's log of a program without maps, accepted or not
 //   run PROG REPEAT FLAGS CPU DATA CTX         hex or -
 //   update MAP KEY VALUE FLAGS                 VALUE: hex, or pN / mN for the descriptor of a program or map
 //   lookup MAP KEY FLAGS | delete MAP KEY | pop MAP KEY | next MAP KEY|- | dump MAP | freeze MAP
@@ -226,6 +227,27 @@ static void load_prog(void)
 	free(funcs);
 }
 
+static void log_prog(void)
+{
+	union bpf_attr attr = {};
+	size_t size;
+	attr.prog_type = number();
+	attr.log_level = number();
+	unsigned char *insns = from_hex(word(), &size, 0);
+	attr.insns = (unsigned long)insns;
+	attr.insn_cnt = size / 8;
+	attr.license = (unsigned long)"GPL";
+	attr.log_buf = (unsigned long)log_text;
+	attr.log_size = LOG_BYTES;
+	log_text[0] = 0;
+	long fd = bpf(BPF_PROG_LOAD, &attr);
+	answer(fd);
+	put_text("log", log_text);
+	if (fd >= 0)
+		close(fd);
+	free(insns);
+}
+
 static void run_prog(void)
 {
 	static unsigned char data_out[OUT_BYTES], ctx_out[OUT_BYTES];
@@ -405,6 +427,8 @@ int main(void)
 			load_btf();
 		else if (!strcmp(op, "prog"))
 			load_prog();
+		else if (!strcmp(op, "log"))
+			log_prog();
 		else if (!strcmp(op, "run"))
 			run_prog();
 		else if (!strcmp(op, "dump"))

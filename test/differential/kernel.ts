@@ -147,6 +147,16 @@ export class LinuxOracle {
     return { errno: nameOf(reply.errno), log: String(reply.log ?? "") };
   }
 
+  /** What the verifier prints about a program without maps at `log_level` 1 or 2, at most 1 MiB, and its errno's name. */
+  async verifierLog(
+    type: ProgramTypeName,
+    insns: Uint8Array,
+    level: 1 | 2,
+  ): Promise<{ errno: string | undefined; log: string }> {
+    const reply = await this.ask(["log", PROGRAM_TYPES[type].id, level, toHex(insns)]);
+    return { errno: errnoOf(reply), log: String(reply.log) };
+  }
+
   async run(program: ProgramId, input: LinuxRunInput = {}): Promise<LinuxRun> {
     const words = ["run", program, input.repeat ?? 1, input.flags ?? 0, input.cpu ?? 0];
     const reply = await this.ask([...words, hexWord(input.data), hexWord(input.ctx)]);
