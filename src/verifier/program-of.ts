@@ -67,6 +67,7 @@ export function verifierProgram(
     { ...program, insns: relocated(spec, program, options.targetBtf ?? kernel) },
     new References(spec, options, kernel, maps).resolve,
   );
+  const btf = acceptedBtf(spec.btf);
   const hook = hookOf(spec, { ...program, type }, kernel);
   const attachType = program.attachType ?? options.attachType;
   return {
@@ -75,8 +76,8 @@ export function verifierProgram(
     attachType,
     insns,
     maps,
-    btf: spec.btf,
-    funcs: program.funcs.every((func) => func.btfId !== 0) ? program.funcs : [],
+    btf,
+    funcs: btf !== undefined && program.funcs.every((func) => func.btfId !== 0) ? program.funcs : [],
     lines: program.lines,
     license: spec.license,
     flags: { ...program.flags, ...options.flags },
@@ -87,7 +88,8 @@ export function verifierProgram(
 
 /** A map of a collection as BPF_MAP_CREATE would get it. Sizes left to the loader count as the least that works. */
 export function verifierMap(spec: CollectionSpec, map: MapSpec, options: ProgramOfOptions = {}): VerifierMap {
-  const typed = !WITHOUT_BTF.has(map.type) && map.valueType !== 0;
+  const btf = acceptedBtf(spec.btf);
+  const typed = btf !== undefined && !WITHOUT_BTF.has(map.type) && map.valueType !== 0;
   const innerName = map.values.find((value) => value.map !== undefined)?.map;
   const inner = map.inner ?? spec.maps.find((candidate) => candidate.name === innerName);
   const known = map.data !== undefined && (map.section !== ".kconfig" || options.kconfigKnown === true);
@@ -100,7 +102,7 @@ export function verifierMap(spec: CollectionSpec, map: MapSpec, options: Program
     flags: map.flags,
     mapExtra: map.mapExtra,
     frozen: map.frozen && known,
-    ...(typed && { btf: spec.btf, keyType: map.keyType, valueType: map.valueType }),
+    ...(typed && { btf, keyType: map.keyType, valueType: map.valueType }),
     ...(inner !== undefined && { inner: verifierMap(spec, inner, options) }),
     ...(known && { data: map.data }),
   };
@@ -123,6 +125,18 @@ const WITHOUT_BTF: ReadonlySet<MapTypeName> = new Set([
   "BPF_MAP_TYPE_STACK",
   "BPF_MAP_TYPE_ARENA",
 ]);
+
+/**
+ * The object's BTF; undefined where BPF_BTF_LOAD refuses it and libbpf goes on without. Linux wants a name for each
+ * parameter of a function (`btf_func_check`), which clang does not give to `int prog(void *)`.
+ */
+function acceptedBtf(btf: Btf | undefined): Btf | undefined {
+  const refused = btf?.types.some((type) => {
+    const proto = type.kind === "func" ? btf.types[type.type] : undefined;
+    return proto?.kind === "func_proto" && proto.params.some(({ name, type }) => name === "" && type !== 0);
+  });
+  return refused === true ? undefined : btf;
+}
 
 function leastEntries(type: MapTypeName): number {
   if (type === "BPF_MAP_TYPE_RINGBUF" || type === "BPF_MAP_TYPE_USER_RINGBUF") return 4096;

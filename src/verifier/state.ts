@@ -12,62 +12,47 @@ export interface Reference {
   readonly owner: number;
 }
 
-/** A step of the jump history: `struct bpf_jmp_history_entry`, one column each. */
+/** Words of a step in a {@link JumpHistory}. */
+export const HISTORY_WORDS = 5;
+/** Step: slot. */
+export const H_INSN = 0;
+/** Step: slot walked before it. */
+export const H_PREV = 1;
+/** Step: flags (history.ts). */
+export const H_FLAGS = 2;
+/** Step: linked registers 0–2 and 3–5, 10 bits each (history.ts). */
+export const H_LINKED_LO = 3;
+export const H_LINKED_HI = 4;
+
+/** Jumps, stack accesses and linked registers on the way from the parent state: `struct bpf_jmp_history_entry[]`. */
 export class JumpHistory {
   length = 0;
-  /** Slot. */
-  insn: Int32Array = EMPTY;
-  /** Slot before it, in the path taken. */
-  prev: Int32Array = EMPTY;
-  /** INSN_F_* bits (precision.ts). */
-  flags: Int32Array = EMPTY;
-  /** Linked registers packed into 64 bits; low and high words. */
-  linkedLo: Int32Array = EMPTY;
-  linkedHi: Int32Array = EMPTY;
+  /** {@link HISTORY_WORDS} per step. */
+  words: Int32Array = EMPTY;
 
-  /** Appends a step. */
-  push(insn: number, prev: number): void {
-    const at = this.length++;
-    if (at === this.insn.length) this.grow();
-    this.insn[at] = insn;
-    this.prev[at] = prev;
-    this.flags[at] = 0;
-    this.linkedLo[at] = 0;
-    this.linkedHi[at] = 0;
+  /** Appends a step and returns its number. */
+  push(insn: number, prev: number, flags: number, linkedLo: number, linkedHi: number): number {
+    const at = this.length * HISTORY_WORDS;
+    if (at === this.words.length) {
+      const larger = new Int32Array(Math.max(8 * HISTORY_WORDS, this.words.length * 2));
+      larger.set(this.words);
+      this.words = larger;
+    }
+    const { words } = this;
+    words[at] = insn;
+    words[at + H_PREV] = prev;
+    words[at + H_FLAGS] = flags;
+    words[at + H_LINKED_LO] = linkedLo;
+    words[at + H_LINKED_HI] = linkedHi;
+    return this.length++;
   }
 
   /** Takes over another history's steps. */
   copyFrom(other: JumpHistory): void {
-    const { length } = other;
-    if (this.insn.length < length) {
-      this.insn = new Int32Array(length);
-      this.prev = new Int32Array(length);
-      this.flags = new Int32Array(length);
-      this.linkedLo = new Int32Array(length);
-      this.linkedHi = new Int32Array(length);
-    }
-    for (let i = 0; i < length; i++) {
-      this.insn[i] = other.insn[i];
-      this.prev[i] = other.prev[i];
-      this.flags[i] = other.flags[i];
-      this.linkedLo[i] = other.linkedLo[i];
-      this.linkedHi[i] = other.linkedHi[i];
-    }
-    this.length = length;
-  }
-
-  private grow(): void {
-    const size = Math.max(8, this.insn.length * 2);
-    const larger = (old: Int32Array): Int32Array => {
-      const next = new Int32Array(size);
-      next.set(old);
-      return next;
-    };
-    this.insn = larger(this.insn);
-    this.prev = larger(this.prev);
-    this.flags = larger(this.flags);
-    this.linkedLo = larger(this.linkedLo);
-    this.linkedHi = larger(this.linkedHi);
+    const used = other.length * HISTORY_WORDS;
+    if (this.words.length < used) this.words = other.words.slice(0, used);
+    else for (let i = 0; i < used; i++) this.words[i] = other.words[i];
+    this.length = other.length;
   }
 }
 
@@ -112,7 +97,14 @@ export class State {
   dfsDepth = 0;
   /** Saved states that equal a state of an unfinished loop: what it was compared with. */
   equalState: State | undefined = undefined;
-  readonly history: JumpHistory = new JumpHistory();
+  /** For tools: number of the step that led here (causes.ts). The verifier only copies it. */
+  trace = 0;
+  history: JumpHistory = new JumpHistory();
+  /** Saved states: how often it ended a path, and how often it did not. */
+  hitCount = 0;
+  missCount = 0;
+  /** Saved states: no longer compared with. */
+  evicted = false;
 }
 
 const NO_REFS: readonly Reference[] = [];

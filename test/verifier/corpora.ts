@@ -148,6 +148,7 @@ export class Programs {
       kernelBtf: this.kernelBtf,
       ...(own !== undefined && { targetBtf: readObject(readFileSync(objectPath({ ...row, obj: own }))).btf }),
       type,
+      ...(row.attach !== undefined && { attachType: `BPF_${row.attach.toUpperCase()}` as AttachTypeName }),
       flags: flagsOf(row.flags ?? 0),
       withoutMaps: new Set(row.dropped_maps),
       objectName: "oracle",
