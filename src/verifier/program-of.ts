@@ -128,11 +128,11 @@ const WITHOUT_BTF: ReadonlySet<MapTypeName> = new Set([
 
 /**
  * The object's BTF; undefined where BPF_BTF_LOAD refuses it and libbpf goes on without. Linux wants a name for each
- * parameter of a function (`btf_func_check`), which clang does not give to `int prog(void *)`.
+ * parameter of a function (`btf_func_check`), which clang does not give to `int prog(void *)`; those of externs libbpf names.
  */
 function acceptedBtf(btf: Btf | undefined): Btf | undefined {
   const refused = btf?.types.some((type) => {
-    const proto = type.kind === "func" ? btf.types[type.type] : undefined;
+    const proto = type.kind === "func" && type.linkage !== "extern" ? btf.types[type.type] : undefined;
     return proto?.kind === "func_proto" && proto.params.some(({ name, type }) => name === "" && type !== 0);
   });
   return refused === true ? undefined : btf;
