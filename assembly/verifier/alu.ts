@@ -348,16 +348,20 @@ export function subVarOff(dst: u32, pointer: u32, scalar: u32): void {
   unbound32(d);
 }
 
-/** Row += constant, 64 and 32 bits. `sync_linked_regs` */
-export function addConst(row: u32, imm: i32): void {
+/**
+ * Row += whole number, |delta| < 2^33; `is32`: then the upper half becomes 0. What `sync_linked_regs` does to a register
+ * at a constant distance from the one that learned something.
+ */
+export function addConst(row: u32, delta: f64, is32: u32): void {
   const p = at(row);
-  const n = <i64>imm;
-  const s32Lo = <i64>s32Min(p) + n;
-  const s32Hi = <i64>s32Max(p) + n;
+  const n = <i64>delta;
+  const low = <i32>n;
+  const s32Lo = <i64>s32Min(p) + low;
+  const s32Hi = <i64>s32Max(p) + low;
   if (<i32>s32Lo == s32Lo && <i32>s32Hi == s32Hi) setS32(p, <i32>s32Lo, <i32>s32Hi);
   else setS32(p, i32.MIN_VALUE, i32.MAX_VALUE);
-  const u32Lo = <u64>u32Min(p) + <u32>imm;
-  const u32Hi = <u64>u32Max(p) + <u32>imm;
+  const u32Lo = <u64>u32Min(p) + <u32>low;
+  const u32Hi = <u64>u32Max(p) + <u32>low;
   if (u32Lo <= LOW && u32Hi > LOW) setU32(p, 0, u32.MAX_VALUE);
   else setU32(p, <u32>u32Lo, <u32>u32Hi);
   addSigned(p, smin(p), smax(p), n, n);
@@ -366,5 +370,6 @@ export function addConst(row: u32, imm: i32): void {
   if (uLo >= <u64>n && uHi < <u64>n) setUnsigned(p, 0, u64.MAX_VALUE);
   else setUnsigned(p, uLo, uHi);
   setTnum(p, value(p) + <u64>n, addMask(value(p), mask(p), n, 0));
+  if (is32) zeroExtend(p);
   sync(p);
 }

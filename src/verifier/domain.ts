@@ -57,8 +57,11 @@ export interface DomainExports {
   addVarOff(dst: number, pointer: number, scalar: number): void;
   /** Ranges and tnum of pointer - scalar into dst, as {@link addVarOff}. */
   subVarOff(dst: number, pointer: number, scalar: number): void;
-  /** Row := row + constant, 64-bit, with sync; for linked scalars (`sync_linked_regs`). */
-  addConst(row: number, imm: number): void;
+  /**
+   * Row := row + delta (a whole number, |delta| < 2^33) in both widths, synced; with `is32` the upper half then becomes 0.
+   * For linked scalars (`sync_linked_regs` @ v6.18.y: `is32` where either id has BPF_ADD_CONST32).
+   */
+  addConst(row: number, delta: number, is32?: number): void;
   /** Zero extension of the low 32 bits. `zext_32_to_64` + `reg_bounds_sync` */
   zeroExtend32(row: number): void;
   /** Truncates to `size` (1, 2, 4) bytes. `coerce_reg_to_size` */

@@ -150,7 +150,8 @@ class Maker {
     else if (kind < 85) this.negate();
     else if (kind < 87) this.swapBytes();
     else if (kind < 95) this.move();
-    else if (kind < 98) this.load();
+    else if (kind < 97) this.load();
+    else if (kind < 99) this.linked();
     else this.fromRandom(this.row());
   }
 
@@ -225,6 +226,34 @@ class Maker {
     if (src !== dst) this.unlink(src);
   }
 
+  /** A copy at a constant distance learns from a jump on the other. */
+  private linked(): void {
+    const { domain, i32 } = this.memory;
+    const src = this.row();
+    const dst = (src + 1 + this.random(REGISTERS - 1)) % REGISTERS;
+    const [d, s] = [this.rows[dst], this.rows[src]];
+    if (i32[s + VAR_MASK] === 0 && i32[s + VAR_MASK + 1] === 0) return;
+    const is64 = this.random(2);
+    const add = this.random(2);
+    const imm = this.imm();
+    if (imm === -0x80000000) return;
+    domain.copyRow(d, s);
+    const narrowSource = i32[s + UMAX + 1] === 0;
+    this.record(this.emit(0xbf, FIRST + dst, FIRST + src, 0, 0));
+    this.setImm(imm);
+    const op = add ? 0x00 : 0x10;
+    domain.aluScalar(op, is64, d, scratchRow(IMM));
+    this.settle(d);
+    this.record(this.emit(op | (is64 ? 7 : 4), FIRST + dst, 0, 0, imm));
+    const delta = add ? imm : -imm;
+    // A 32-bit step keeps the link where the source was a u32.
+    if (!is64 && !narrowSource) this.jump();
+    else if (this.random(2)) this.jump({ known: src, other: dst, delta, is32: 1 - is64 });
+    else this.jump({ known: dst, other: src, delta: -delta, is32: 1 - is64 });
+    this.unlink(dst);
+    this.unlink(src);
+  }
+
   /** A narrow load of unknown bytes. */
   private load(): void {
     const { domain } = this.memory;
@@ -239,13 +268,13 @@ class Maker {
     this.unlink(dst);
   }
 
-  private jump(): void {
+  private jump(link?: { known: number; other: number; delta: number; is32: number }): void {
     const { domain } = this.memory;
     const op = JUMPS[this.random(JUMPS.length)];
     const is32 = this.random(2);
-    const dst = this.row();
+    const dst = link?.known ?? this.row();
     const src = this.row();
-    const byRegister = this.random(3) === 0;
+    const byRegister = !link && this.random(3) === 0;
     const imm = this.imm();
     this.setImm(imm);
     const a = this.rows[dst];
@@ -265,6 +294,16 @@ class Maker {
       const registers = this.registers();
       if (byRegister) registers[src] = formatScalar(this.memory, trueB);
       registers[dst] = formatScalar(this.memory, trueA);
+      if (link) {
+        for (const [row, known] of [
+          [trueB, trueA],
+          [this.rows[link.other], a],
+        ]) {
+          domain.copyRow(row, known);
+          if (link.delta !== 0) domain.addConst(row, link.delta, link.is32);
+        }
+        registers[link.other] = formatScalar(this.memory, trueB);
+      }
       this.jumps.push({ at, registers });
     } else this.jumps.push({ at, registers: [] });
     this.record(at);
