@@ -1,38 +1,29 @@
 import type { Btf } from "../btf/index.ts";
-import type { InsnTable } from "../isa/index.ts";
-import { type CallSummary, isPoisonedKfuncCall } from "./prechecks-calls.ts";
+import { BTF_KERNEL, type VerifierEnv } from "./env.ts";
+import { Unsupported } from "./errors.ts";
+import { KF, type Kfunc, KfuncTable } from "./kfuncs/kfunc.ts";
+import { isPoisonedKfuncCall, type KfuncSummaries } from "./prechecks-calls.ts";
 import type { Fail } from "./prechecks-fail.ts";
 
 /** `MAX_KFUNC_DESCS` @ v6.18 */
 const MAX_KFUNCS = 256;
 
-/** What {@link kfuncChecker} needs to know. */
-export interface KfuncInput {
-  readonly insns: InsnTable;
-  readonly kernelBtf: Btf | undefined;
-  readonly moduleBtfs: readonly Btf[];
-  readonly gplCompatible: boolean;
-  readonly fail: Fail;
-  /** Gives up for want of kernel types. */
-  readonly unsupported: (feature: string) => never;
-}
-
 /**
  * The check of each kernel function call before the walk: the licence, and that the BTF id names a function.
  * @see kernel/bpf/verifier.c `add_kfunc_call` @ v6.18
  */
-export function kfuncChecker(input: KfuncInput): (slot: number) => void {
-  const { insns, fail } = input;
+export function kfuncChecker(env: VerifierEnv, fail: Fail): (slot: number) => void {
+  const { insns } = env;
   const known = new Set<number>();
   return (slot) => {
-    if (!input.gplCompatible && known.size === 0) {
+    if (!env.gplCompatible && known.size === 0) {
       const message = "cannot call kernel function from non-GPL compatible program";
       fail("verifier/gpl-only-kfunc", message, "EINVAL", slot);
     }
     if (isPoisonedKfuncCall(insns, slot)) return; // rejected when the walk gets there
-    if (input.kernelBtf === undefined) input.unsupported("kernel function call (needs the kernel's BTF)");
+    if (env.btfs[BTF_KERNEL] === undefined) env.unsupported("kernel function call (needs the kernel's BTF)");
     const id = insns.imm[slot];
-    const btf = btfOfCall(input, slot);
+    const btf = btfOfCall(env, slot);
     if (btf === undefined)
       fail("verifier/bad-kfunc", "failed to find BTF for kernel function", "EINVAL", slot);
     const key = id + insns.off[slot] * 2 ** 32;
@@ -42,7 +33,7 @@ export function kfuncChecker(input: KfuncInput): (slot: number) => void {
     }
     const func = btf?.types[id];
     if (func?.kind !== "func") {
-      return fail("verifier/bad-kfunc", `kernel btf_id ${id} is not a function`, "EINVAL", slot);
+      fail("verifier/bad-kfunc", `kernel btf_id ${id} is not a function`, "EINVAL", slot);
     }
     if (DEVICE_BOUND.has(func.name)) {
       const message = "metadata kfuncs require device-bound program";
@@ -60,38 +51,42 @@ const DEVICE_BOUND: ReadonlySet<string> = new Set([
 ]);
 
 /** The BTF that the id in a kernel function call belongs to: `off` is 0 or 1 + the number of a module. */
-function btfOfCall(
-  input: Pick<KfuncInput, "insns" | "kernelBtf" | "moduleBtfs">,
-  slot: number,
-): Btf | undefined {
-  const module = input.insns.off[slot];
-  return module === 0 ? input.kernelBtf : input.moduleBtfs[module - 1];
+function btfOfCall(env: VerifierEnv, slot: number): Btf | undefined {
+  const module = env.insns.off[slot];
+  return env.btfs[module === 0 ? BTF_KERNEL : module + 1];
 }
 
-/** Summaries of kernel functions by slot, from the kernel's BTF and `mightSleep` (by name). */
-export function kfuncSummaries(
-  input: Pick<KfuncInput, "insns" | "kernelBtf" | "moduleBtfs">,
-  mightSleep: (name: string) => boolean,
-): (slot: number) => CallSummary | undefined {
+/**
+ * Summaries of the kernel functions that the program may call; of others none is needed, since the walk rejects the call or
+ * gives up there.
+ */
+export function kfuncSummaries(env: VerifierEnv): KfuncSummaries {
+  const table = new KfuncTable();
   return (slot) => {
-    const btf = btfOfCall(input, slot);
-    const func = btf?.types[input.insns.imm[slot]];
-    if (func?.kind !== "func") return undefined;
-    const proto = btf?.types[func.type];
-    if (proto?.kind !== "func_proto") return undefined;
-    const { name } = func;
+    const kfunc = known(env, table, slot);
+    if (kfunc?.allowed !== true) return undefined;
+    const { name, flags, proto } = kfunc;
     return {
       name,
       params: Math.min(proto.params.length, 5),
       isVoid: proto.type === 0,
       syncCallback: name === "bpf_rbtree_add_impl",
       asyncCallback: ASYNC_CALLBACKS.has(name),
-      mightSleep: mightSleep(name),
+      mightSleep: (flags & KF.SLEEPABLE) !== 0,
       changesPacket: name === "bpf_xdp_pull_data",
-      iterNext: /^bpf_iter_\w+_next$/.test(name),
-      fastcall: name === "bpf_cast_to_kern_ctx" || name === "bpf_rdonly_cast",
+      iterNext: (flags & KF.ITER_NEXT) !== 0,
+      fastcall: (flags & KF.FASTCALL) !== 0,
     };
   };
+}
+
+function known(env: VerifierEnv, table: KfuncTable, slot: number): Kfunc | undefined {
+  try {
+    return table.at(env, slot);
+  } catch (reason) {
+    if (reason instanceof Unsupported) return undefined;
+    throw reason;
+  }
 }
 
 /** Take a callback to run later, in 6.18 and in the kernels that renamed them. */

@@ -43,7 +43,8 @@ export interface SubprogramInput {
  * @see kernel/bpf/verifier.c `add_subprog_and_kfunc` @ v6.18
  */
 export function findSubprograms(input: SubprogramInput): Subprog[] {
-  const { insns, fail } = input;
+  const { insns } = input;
+  const fail: Fail = input.fail;
   const starts = new Set<number>([0]);
   const add = (slot: number, from: number | undefined): void => {
     if (slot < 0 || slot >= insns.length) {
@@ -163,7 +164,9 @@ function checkPlace(insns: InsnTable, subprog: Subprog, slot: number, fail: Fail
 const EXCEPTION_CALLBACK_TAG = "exception_callback:";
 
 /** Slot of the exception callback; 0: none. @see `bpf_find_exception_callback_insn_off` @ v6.18 */
-function findExceptionCallback({ funcs, btf, fail }: SubprogramInput): number {
+function findExceptionCallback(input: SubprogramInput): number {
+  const { funcs, btf } = input;
+  const fail: Fail = input.fail;
   if (funcs.length === 0 || btf === undefined) return 0;
   const main = funcs[0].btfId;
   const tags = btf.types.filter(
