@@ -24,6 +24,9 @@ export type RejectErrno =
   | "ENOENT"
   | "EBUSY"
   | "ENOMEM"
+  | "EBADF"
+  | "ERANGE"
+  | "ESRCH"
   | "EDEADLK";
 
 /**
