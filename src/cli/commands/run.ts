@@ -172,7 +172,12 @@ export const run: Command = {
       io.out(
         json
           ? toJson(report)
-          : formatReport(report, io, { limit, all: options.flag("all"), eventTotals: events.totals }),
+          : formatReport(report, io, {
+              limit,
+              all: options.flag("all"),
+              eventTotals: events.totals,
+              perCpu: perCpuMaps(collection),
+            }),
       );
       if (notes.problem === undefined) return 0;
       const damaged = notes.problem.code !== "capture/truncated";
@@ -264,6 +269,11 @@ async function openCapture(
 
 function splitEvent(text: string): readonly [map: string, type: string] {
   return splitAssignment(text, "--event map=type");
+}
+
+/** Names of the maps that keep one value for each CPU. */
+function perCpuMaps(collection: Collection): ReadonlySet<string> {
+  return new Set([...collection.maps].flatMap(([name, { type }]) => (type.includes("PERCPU") ? [name] : [])));
 }
 
 function makeReport(

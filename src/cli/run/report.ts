@@ -38,6 +38,8 @@ export interface ReportOptions {
   readonly limit: number;
   /** Also entries that are all zero, and empty maps. */
   readonly all: boolean;
+  /** Maps whose values are lists with one value for each CPU. */
+  readonly perCpu: ReadonlySet<string>;
   /** Records by map, the report may hold fewer. */
   readonly eventTotals: Readonly<Record<string, number>>;
 }
@@ -50,7 +52,7 @@ export function formatReport(report: RunReport, io: Pick<Io, "colors">, options:
   const heading = (text: string) => `\n${colors.bold(text)}`;
   const lines = [
     `${colors.bold(report.program)} ${colors.dim(`(${report.type}, ${report.object})`)}: ` +
-      `${formatCount(report.packets)} packets, ${formatCount(report.bytes)} bytes, ` +
+      `${counted(report.packets, "packet", "packets")}, ${formatCount(report.bytes)} bytes, ` +
       `${formatCount(Math.round(report.nsPerPacket))} ns per packet ${colors.dim(`(${report.engine})`)}`,
   ];
   lines.push(heading("Verdicts"), formatShares(report.verdicts, report.packets, io));
@@ -77,8 +79,9 @@ export function formatReport(report: RunReport, io: Pick<Io, "colors">, options:
     lines.push(
       heading(`Map ${name}`) + colors.dim(` (${counted(entries.length, "entry", "entries")}${note})`),
     );
-    if (shown.length > 0) lines.push(formatEntries(shown.slice(0, options.limit), io));
-    lines.push(...more(shown.length, options.limit, colors.dim));
+    const rows = options.perCpu.has(name) ? shown.flatMap((entry) => splitByCpu(entry, options.all)) : shown;
+    if (shown.length > 0) lines.push(formatEntries(rows.slice(0, options.limit), io));
+    lines.push(...more(rows.length, options.limit, colors.dim));
   }
   for (const [name, events] of Object.entries(report.events)) {
     const total = options.eventTotals[name];
@@ -150,9 +153,25 @@ function formatShares(
     .join("\n");
 }
 
-function formatEntries(entries: readonly ReadableEntry[], io: Pick<Io, "colors">): string {
+/** One row for each CPU whose value says something; the CPU stands between key and value. */
+interface CpuRow extends ReadableEntry {
+  readonly cpu?: number;
+}
+
+function splitByCpu({ key, value }: ReadableEntry, all: boolean): CpuRow[] {
+  if (!Array.isArray(value)) return [{ key, value }];
+  if (value.length === 1) return [{ key, value: value[0] }];
+  const rows = value.map((item, cpu): CpuRow => ({ key, value: item, cpu }));
+  return all ? rows : rows.filter((row) => !isZero(row.value));
+}
+
+function formatEntries(entries: readonly CpuRow[], io: Pick<Io, "colors">): string {
   return formatCells(
-    entries.map((entry) => [...cells("key", entry.key), ...cells("value", entry.value)]),
+    entries.map(({ key, value, cpu }) => [
+      ...cells("key", key),
+      ...(cpu === undefined ? [] : [cell("cpu", cpu)]),
+      ...cells("value", value),
+    ]),
     io,
   );
 }
