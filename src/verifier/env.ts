@@ -2,11 +2,16 @@ import type { Btf, BtfIndex } from "../btf/index.ts";
 import type { InsnTable } from "../isa/index.ts";
 import type { DomainExports, DomainMemory } from "./domain.ts";
 import { type RejectErrno, Rejection, Unsupported, type VerifierCode } from "./errors.ts";
+import { ExploredStates } from "./explored.ts";
+import { LinkedRegs } from "./history.ts";
+import { IdMap } from "./id-map.ts";
 import type { VerifierMap, VerifierProgram, VerifyOptions } from "./input.ts";
 import { F_SLOTS, FRAME_HEADER, FRAME_STACK_AT, ROW_WORDS, SLOT_TYPE_WORDS, SLOT_WORDS } from "./layout.ts";
 import type { VerifierLog } from "./log.ts";
 import type { AccessPort, KfuncPort, PrePort } from "./ports.ts";
+import { Backtrack } from "./precision.ts";
 import type { InsnAux, State, Subprog } from "./state.ts";
+import type { PendingPath, StatePool } from "./states.ts";
 
 /** Index into {@link VerifierEnv.btfs} of the kernel's BTF. */
 export const BTF_KERNEL = 0;
@@ -21,7 +26,8 @@ export class VerifierEnv {
   readonly program: VerifierProgram;
   readonly options: VerifyOptions;
   readonly insns: InsnTable;
-  readonly maps: readonly VerifierMap[];
+  /** The program's maps, then inner maps met on the way ({@link innerMapIndex}). */
+  readonly maps: VerifierMap[];
   /** BTFs by number: {@link BTF_KERNEL}, {@link BTF_PROGRAM}, then the modules. */
   readonly btfs: readonly (Btf | undefined)[];
   /** Name index of the same BTFs. */
@@ -60,18 +66,37 @@ export class VerifierEnv {
   insnsProcessed = 0;
   /** Source of ids for values, references and maps (`id_gen`). */
   idGen = 0;
-  /** Scratch rows: see scratch.ts. */
-  readonly scratch: number;
+  jumpsProcessed = 0;
+  /** Paths to walk later, last first. */
+  readonly pending: PendingPath[] = [];
+  readonly pool: StatePool;
+  readonly backtrack: Backtrack = new Backtrack();
+  /** Scratch of jmp.ts. */
+  readonly linked: LinkedRegs = new LinkedRegs();
+  /** Ids seen equal in the comparison of states at hand. */
+  readonly ids: IdMap = new IdMap();
+  readonly explored: ExploredStates;
   /** Function verified at the moment: 0 or a global function. */
   subprogAtWork = 0;
+  /** By slot: calls of `bpf_iter_*_next` that were walked. */
+  readonly iterNext: Uint8Array;
   /** Test flags. */
   readonly testRegInvariants: boolean;
+  /** Registers of the innermost frame that the log has not shown since they changed (bit n). */
+  scratchedRegs = 0;
+  /** … and stack slots 0–31, 32–63. */
+  scratchedSlotsLo = 0;
+  scratchedSlotsHi = 0;
+  /** Entry of `cur.history` that belongs to the instruction at hand; -1: none yet. */
+  historyEntry = -1;
+  /** Prints an instruction that precision backtracking goes over (log level 2). */
+  traceBacktrack: (insn: number) => void = () => {};
 
   constructor(init: VerifierEnvInit) {
     this.program = init.program;
     this.options = init.options;
     this.insns = init.insns;
-    this.maps = init.program.maps;
+    this.maps = [...init.program.maps];
     this.btfs = init.btfs;
     this.btfIndexes = init.btfIndexes;
     this.log = init.log;
@@ -82,7 +107,9 @@ export class VerifierEnv {
     this.pre = init.pre;
     this.aux = init.aux;
     this.cur = init.cur;
-    this.scratch = init.scratch;
+    this.pool = init.pool;
+    this.iterNext = new Uint8Array(init.insns.length);
+    this.explored = new ExploredStates(init.insns.length);
     const capabilities = init.options.capabilities ?? "root";
     this.bpfCapable = capabilities !== "unprivileged";
     this.allowPtrLeaks = capabilities === "root";
@@ -128,6 +155,26 @@ export class VerifierEnv {
     return this.mem.i32[frame + F_SLOTS];
   }
 
+  /** Index into {@link maps} of a map's inner map, which it must have. */
+  innerMapIndex(map: number): number {
+    const { inner } = this.maps[map];
+    if (inner === undefined) return this.unsupported(`inner map of ${this.maps[map].name}`);
+    const at = this.maps.indexOf(inner);
+    return at >= 0 ? at : this.maps.push(inner) - 1;
+  }
+
+  /** Number of the function that slot `insn` belongs to. `find_containing_subprog` */
+  subprogAt(insn: number): number {
+    let low = 0;
+    let high = this.subprogs.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.subprogs[middle].start <= insn) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
   /** A fresh id, never 0. */
   newId(): number {
     return ++this.idGen;
@@ -167,6 +214,6 @@ export interface VerifierEnvInit {
   readonly pre: PrePort;
   readonly aux: InsnAux;
   readonly cur: State;
-  readonly scratch: number;
+  readonly pool: StatePool;
   readonly gplCompatible: boolean;
 }

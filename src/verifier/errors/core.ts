@@ -24,5 +24,30 @@ export const CORE_ERRORS = {
   "verifier/caller-args": "Caller passes invalid args into func#{subprog} ('{name}')",
   "verifier/return-stack-pointer": "cannot return stack pointer to the caller",
   "verifier/unknown-opcode": "unknown opcode {opcode}",
+  "verifier/invalid-register": "R{reg} is invalid",
+  "verifier/lock-held": "{what} cannot be used inside bpf_spin_lock-ed region",
+  "verifier/irq-disabled": "{what} cannot be used inside bpf_local_irq_save-ed region",
+  "verifier/rcu-locked": "{what} cannot be used inside bpf_rcu_read_lock-ed region",
+  "verifier/preempt-disabled": "{what} cannot be used inside bpf_preempt_disable-ed region",
+  "verifier/stack-out-of-bounds": "invalid {read from|write to} stack R{reg} off={off} size={size}",
+  "verifier/stack-unbounded": "invalid unbounded variable-offset {read from|write to} stack R{reg}",
+  "verifier/stack-variable-offset":
+    "R{reg} variable offset stack access prohibited for !root, var_off={tnum}",
+  "verifier/stack-variable-helper":
+    "variable offset stack pointer cannot be passed into helper function; var_off={tnum} off={off} size={size}",
+  "verifier/zero-sized-read": "invalid zero-sized read",
+  "verifier/spill-size": "invalid size of register spill",
+  "verifier/fill-size": "invalid size of register fill",
+  "verifier/spill-stack-pointer": "cannot spill pointers to stack into stack frame of the caller",
+  "verifier/stack-pointer-leak": "leaking pointer from stack off {off}",
+  "verifier/stack-write-over-pointer":
+    "spilled ptr in range of var-offset stack write; insn {insn}, ptr off: {off}",
+  "verifier/stack-write-uninitialized":
+    "uninit stack in range of var-offset write prohibited for !root; insn {insn}, off: {off}",
+  "verifier/stack-write-dynptr": "potential write to dynptr at off={off} disallowed",
+  "verifier/invariant": "REG INVARIANTS VIOLATION ({where}): {what}",
+  "verifier/maybe-null": "R{reg} pointer arithmetic on {type} prohibited, null-check it first",
+  "verifier/pointer-offset-too-large": "math between {type} pointer and {value} is not allowed",
+  "verifier/bad-instruction": "{instruction} uses reserved fields",
   "verifier/internal": "verifier bug",
 } as const;

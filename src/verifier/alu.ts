@@ -1,0 +1,435 @@
+// One algorithm: arithmetic on scalars and pointers.
+import { Class, CODE_MASK, classOf, SOURCE_X } from "../isa/index.ts";
+import { scratchRow } from "./domain.ts";
+import type { VerifierEnv } from "./env.ts";
+import {
+  A,
+  B,
+  C,
+  ID,
+  OFF,
+  PRECISE,
+  S32_MAX,
+  S32_MIN,
+  SMAX,
+  SMIN,
+  TYPE,
+  U32_MAX,
+  U32_MIN,
+  UMAX,
+  UMIN,
+  VAR_VALUE,
+} from "./layout.ts";
+import { markChainPrecision } from "./precision.ts";
+import {
+  ADD_CONST,
+  BASE_TYPE_MASK,
+  isPacketPointer,
+  RegType,
+  regTypeName,
+  TypeFlag,
+} from "./register-types.ts";
+import {
+  assignScalarId,
+  bitWidth,
+  checkRegRead,
+  checkRegWrite,
+  checkRegWriteUnknown,
+  clearScalarId,
+  isConst,
+  isPointerValue,
+  MAX_VAR_OFF,
+  markUnknown,
+  signed64,
+  signedBig,
+  smin,
+} from "./regs.ts";
+import { Scratch } from "./scratch.ts";
+
+const ADD = 0x00;
+const SUB = 0x10;
+const DIV = 0x30;
+const OR = 0x40;
+const AND = 0x50;
+const LSH = 0x60;
+const RSH = 0x70;
+const NEG = 0x80;
+const MOD = 0x90;
+const XOR = 0xa0;
+const MOV = 0xb0;
+const ARSH = 0xc0;
+const END = 0xd0;
+
+/** The operators as messages write them, by `opcode >> 4`. @see kernel/bpf/disasm.c `bpf_alu_string` */
+const OPERATORS = [
+  "+=",
+  "-=",
+  "*=",
+  "/=",
+  "|=",
+  "&=",
+  "<<=",
+  ">>=",
+  "neg",
+  "%=",
+  "^=",
+  "=",
+  "s>>=",
+  "endian",
+];
+
+/** An ALU or ALU64 instruction; its form was checked. `check_alu_op` */
+export function checkAlu(env: VerifierEnv, insn: number): void {
+  const { insns } = env;
+  const opcode = insns.opcode[insn];
+  const code = opcode & CODE_MASK;
+  const dst = insns.dst[insn];
+  if (code === MOV) checkMove(env, insn, opcode, dst);
+  else if (code === END || code === NEG) checkUnary(env, opcode, code, dst);
+  else checkBinary(env, insn, opcode, code, dst);
+  checkBounds(env, env.reg(dst), "alu");
+}
+
+/**
+ * Contradicting bounds widen to everything, or reject when the program asked for it (`BPF_F_TEST_REG_INVARIANTS`).
+ * `reg_bounds_sanity_check`
+ */
+export function checkBounds(env: VerifierEnv, row: number, context: string): void {
+  const broken = env.domain.boundsViolation(row);
+  if (broken === 0) return;
+  if (env.testRegInvariants) {
+    const u = (at: number): string => `0x${BigInt.asUintN(64, signedBig(env, row + at)).toString(16)}`;
+    const { i32 } = env.mem;
+    const w = (at: number): string => `0x${(i32[row + at] >>> 0).toString(16)}`;
+    const what =
+      broken >= 1 && broken <= 1 ? "range bounds violation" : "const tnum out of sync with range bounds";
+    env.fail(
+      "verifier/invariant",
+      `REG INVARIANTS VIOLATION (${context}): ${what} u64=[${u(UMIN)}, ${u(UMAX)}] s64=[${u(SMIN)}, ${u(SMAX)}] u32=[${w(U32_MIN)}, ${w(U32_MAX)}] s32=[${w(S32_MIN)}, ${w(S32_MAX)}]`,
+      "EFAULT",
+    );
+  }
+  env.domain.setUnbounded(row);
+}
+
+function checkUnary(env: VerifierEnv, opcode: number, code: number, dst: number): void {
+  checkRegRead(env, dst);
+  const row = env.reg(dst);
+  if (isPointerValue(env, row)) {
+    env.fail("verifier/pointer-arithmetic", `R${dst} pointer arithmetic prohibited`, "EACCES");
+  }
+  if (code === NEG && env.mem.i32[row + TYPE] === RegType.SCALAR_VALUE) {
+    checkRegWrite(env, dst);
+    env.domain.aluScalar(NEG, classOf(opcode) === Class.ALU64 ? 1 : 0, row, row);
+    clearScalarId(env, row);
+  } else {
+    checkRegWriteUnknown(env, dst);
+  }
+}
+
+function checkMove(env: VerifierEnv, insn: number, opcode: number, dst: number): void {
+  const { insns, mem, domain } = env;
+  const is64 = classOf(opcode) === Class.ALU64;
+  if ((opcode & SOURCE_X) === 0) {
+    checkRegWrite(env, dst);
+    const row = env.reg(dst);
+    const imm = insns.imm[insn];
+    markUnknown(env, row);
+    domain.markKnown(row, imm, is64 ? imm >> 31 : 0);
+    return;
+  }
+  const src = insns.src[insn];
+  const off = insns.off[insn];
+  checkRegRead(env, src);
+  checkRegWrite(env, dst);
+  const from = env.reg(src);
+  const to = env.reg(dst);
+  const type = mem.i32[from + TYPE];
+  if (is64) {
+    if (insns.imm[insn] !== 0) {
+      // addr_space_cast
+      markUnknown(env, to);
+      if (insns.imm[insn] === 1) mem.i32[to + TYPE] = RegType.PTR_TO_ARENA;
+    } else if (off === 0) {
+      assignScalarId(env, from);
+      domain.copyRow(to, from);
+    } else if (isPointerValue(env, from)) {
+      env.fail("verifier/partial-copy-of-pointer", `R${src} sign-extension part of pointer`, "EACCES");
+    } else if (type === RegType.SCALAR_VALUE) {
+      copyLinked(env, to, from, bitWidth(env, from) < off);
+      domain.signExtend(to, off >> 3);
+    } else {
+      markUnknown(env, to);
+    }
+    return;
+  }
+  if (isPointerValue(env, from)) {
+    env.fail("verifier/partial-copy-of-pointer", `R${src} partial copy of pointer`, "EACCES");
+  }
+  if (type !== RegType.SCALAR_VALUE) {
+    markUnknown(env, to);
+  } else if (off === 0) {
+    copyLinked(env, to, from, bitWidth(env, from) <= 32);
+  } else {
+    copyLinked(env, to, from, bitWidth(env, from) < off);
+    domain.signExtend32(to, off >> 3);
+  }
+  domain.zeroExtend32(to);
+}
+
+/** Copies a scalar; the copy stays linked when it has the same value. */
+function copyLinked(env: VerifierEnv, to: number, from: number, sameValue: boolean): void {
+  if (sameValue) assignScalarId(env, from);
+  env.domain.copyRow(to, from);
+  if (!sameValue) clearScalarId(env, to);
+}
+
+function checkBinary(env: VerifierEnv, insn: number, opcode: number, code: number, dst: number): void {
+  const { insns } = env;
+  const fromReg = (opcode & SOURCE_X) !== 0;
+  if (fromReg) checkRegRead(env, insns.src[insn]);
+  checkRegRead(env, dst);
+  if (!fromReg) {
+    const imm = insns.imm[insn];
+    if ((code === MOD || code === DIV) && imm === 0) env.fail("verifier/div-by-zero", "div by zero");
+    if (code === LSH || code === RSH || code === ARSH) {
+      const bits = classOf(opcode) === Class.ALU64 ? 64 : 32;
+      if (imm < 0 || imm >= bits) env.fail("verifier/invalid-shift", `invalid shift ${imm}`);
+    }
+  }
+  checkRegWrite(env, dst);
+  compute(env, insn, opcode, code, dst, fromReg);
+}
+
+/** `adjust_reg_min_max_vals` */
+function compute(
+  env: VerifierEnv,
+  insn: number,
+  opcode: number,
+  code: number,
+  dst: number,
+  fromReg: boolean,
+): void {
+  const { insns, mem, domain } = env;
+  const is64 = classOf(opcode) === Class.ALU64;
+  const to = env.reg(dst);
+  const dstType = mem.i32[to + TYPE];
+  let src: number;
+  if (fromReg) {
+    src = env.reg(insns.src[insn]);
+    const srcType = mem.i32[src + TYPE];
+    if (dstType === RegType.PTR_TO_ARENA || srcType === RegType.PTR_TO_ARENA) {
+      if (dstType !== RegType.PTR_TO_ARENA) domain.copyRow(to, src);
+      return;
+    }
+    if (srcType !== RegType.SCALAR_VALUE) {
+      if (dstType !== RegType.SCALAR_VALUE) {
+        if (code === SUB && env.allowPtrLeaks) {
+          markUnknown(env, to);
+          return;
+        }
+        env.fail(
+          "verifier/pointer-operator",
+          `R${dst} pointer ${OPERATORS[code >> 4]} pointer prohibited`,
+          "EACCES",
+        );
+      }
+      markChainPrecision(env, dst);
+      const offset = scratchRow(Scratch.ALU_DST);
+      domain.copyRow(offset, to);
+      movePointer(env, insn, is64, code, dst, src, offset);
+      return;
+    }
+    if (dstType !== RegType.SCALAR_VALUE) {
+      markChainPrecision(env, insns.src[insn]);
+      movePointer(env, insn, is64, code, dst, to, src);
+      return;
+    }
+    if (mem.i32[to + PRECISE] !== 0) markChainPrecision(env, insns.src[insn]);
+  } else {
+    if (dstType === RegType.PTR_TO_ARENA) return;
+    src = scratchRow(Scratch.ALU_SRC);
+    const imm = insns.imm[insn];
+    domain.setConst(src, imm, imm >> 31);
+    if (dstType !== RegType.SCALAR_VALUE) {
+      movePointer(env, insn, is64, code, dst, to, src);
+      return;
+    }
+  }
+  // An addition of a small constant keeps the link to the other copies.
+  const constant =
+    code === ADD && is64 && isConst(env, src) && mem.i32[src + VAR_VALUE + 1] === 0
+      ? mem.i32[src + VAR_VALUE]
+      : -1;
+  const same = fromReg && insns.src[insn] === dst;
+  domain.aluScalar(code, is64 ? 1 : 0, to, src);
+  const { i32 } = mem;
+  const id = i32[to + ID];
+  if (env.bpfCapable && id !== 0 && constant >= 0 && !same && (id & ADD_CONST) === 0) {
+    i32[to + ID] = id | ADD_CONST;
+    i32[to + OFF] = constant;
+  } else {
+    i32[to + ID] = 0;
+    i32[to + OFF] = 0;
+  }
+}
+
+/** Pointer ± scalar into register `dst`; both operands are rows, one of them may be dst's. `adjust_ptr_min_max_vals` */
+function movePointer(
+  env: VerifierEnv,
+  insn: number,
+  is64: boolean,
+  code: number,
+  dst: number,
+  pointer: number,
+  offset: number,
+): void {
+  const { mem, domain } = env;
+  const { i32 } = mem;
+  const to = env.reg(dst);
+  const known = isConst(env, offset);
+  if (offsetBoundsContradict(env, offset, known)) {
+    markUnknown(env, to);
+    return;
+  }
+  const type = i32[pointer + TYPE];
+  if (!is64) {
+    if (code === SUB && env.allowPtrLeaks) {
+      markUnknown(env, to);
+      return;
+    }
+    env.fail("verifier/pointer-arithmetic", `R${dst} 32-bit pointer arithmetic prohibited`, "EACCES");
+  }
+  if ((type & TypeFlag.PTR_MAYBE_NULL) !== 0) {
+    const text = `R${dst} pointer arithmetic on ${regTypeName(type)} prohibited, null-check it first`;
+    env.fail("verifier/maybe-null", text, "EACCES");
+  }
+  const base = type & BASE_TYPE_MASK;
+  // Reads through it may fail: where it points does not matter.
+  if (base === RegType.PTR_TO_MEM && (type & TypeFlag.PTR_UNTRUSTED) !== 0) return;
+  if (!mayMove(env, base, known, code, offset)) {
+    const text = `R${dst} pointer arithmetic on ${regTypeName(type)} prohibited`;
+    env.fail("verifier/pointer-arithmetic", text, "EACCES");
+  }
+  const fromScalar = to !== pointer;
+  checkSaneOffset(env, offset, type);
+  checkSaneOffset(env, pointer, type);
+  if (!env.bypassSpecV1 && (code === ADD || code === SUB) && (env.insns.opcode[insn] & SOURCE_X) !== 0) {
+    env.unsupported("speculative sanitation of pointer arithmetic");
+  }
+  if (code !== ADD && code !== SUB) {
+    const bitwise = code === AND || code === OR || code === XOR;
+    const how = bitwise
+      ? `bitwise operator ${OPERATORS[code >> 4]} on pointer prohibited`
+      : `pointer arithmetic with ${OPERATORS[code >> 4]} operator prohibited`;
+    env.fail("verifier/pointer-operator", `R${dst} ${how}`, "EACCES");
+  }
+  if (code === SUB) {
+    if (fromScalar) {
+      env.fail("verifier/pointer-operator", `R${dst} tried to subtract pointer from scalar`, "EACCES");
+    }
+    if (type === RegType.PTR_TO_STACK) {
+      env.fail("verifier/pointer-operator", `R${dst} subtraction from stack pointer prohibited`, "EACCES");
+    }
+  }
+  const low = smin(env, offset);
+  const total = code === ADD ? i32[pointer + OFF] + low : i32[pointer + OFF] - low;
+  if (fromScalar) domain.copyRow(to, pointer);
+  i32[to + S32_MIN] = -0x8000_0000;
+  i32[to + S32_MAX] = 0x7fff_ffff;
+  i32[to + U32_MIN] = 0;
+  i32[to + U32_MAX] = -1;
+  if (known && total === (total | 0)) {
+    // The fixed part takes it; `range` of a packet pointer stays true.
+    i32[to + OFF] = total;
+  } else {
+    if (code === ADD) domain.addVarOff(to, to, offset);
+    else domain.subVarOff(to, to, offset);
+    if (isPacketPointer(type)) {
+      i32[to + ID] = env.newId();
+      // What was compared with the end was another pointer now.
+      if (code === ADD || low < 0) {
+        i32[to + A] = 0;
+        i32[to + B] = 0;
+        i32[to + C] = 0;
+      }
+    }
+  }
+  checkSaneOffset(env, to, type);
+  domain.syncBounds(to);
+  if (!env.bypassSpecV1) checkUnprivilegedMove(env, to, dst);
+}
+
+/** Bounds that contradict each other come from dead code; give up on the value. */
+function offsetBoundsContradict(env: VerifierEnv, row: number, known: boolean): boolean {
+  const { i32 } = env.mem;
+  const s = compareSigned(i32, row + SMIN, row + SMAX);
+  const u = compareUnsigned(i32, row + UMIN, row + UMAX);
+  return s > 0 || u > 0 || (known && (s !== 0 || u !== 0));
+}
+
+function compareSigned(i32: Int32Array, a: number, b: number): number {
+  return i32[a + 1] - i32[b + 1] || (i32[a] >>> 0) - (i32[b] >>> 0);
+}
+
+function compareUnsigned(i32: Int32Array, a: number, b: number): number {
+  return (i32[a + 1] >>> 0) - (i32[b + 1] >>> 0) || (i32[a] >>> 0) - (i32[b] >>> 0);
+}
+
+function mayMove(env: VerifierEnv, base: number, known: boolean, code: number, offset: number): boolean {
+  switch (base) {
+    case RegType.PTR_TO_CTX:
+    case RegType.PTR_TO_MAP_VALUE:
+    case RegType.PTR_TO_MAP_KEY:
+    case RegType.PTR_TO_STACK:
+    case RegType.PTR_TO_PACKET_META:
+    case RegType.PTR_TO_PACKET:
+    case RegType.PTR_TO_TP_BUFFER:
+    case RegType.PTR_TO_BTF_ID:
+    case RegType.PTR_TO_MEM:
+    case RegType.PTR_TO_BUF:
+    case RegType.PTR_TO_FUNC:
+    case RegType.CONST_PTR_TO_DYNPTR:
+      return true;
+    case RegType.PTR_TO_FLOW_KEYS:
+      return known;
+    case RegType.CONST_PTR_TO_MAP:
+      return known && smin(env, offset) === 0 && code === ADD;
+    default:
+      return false;
+  }
+}
+
+/** `check_reg_sane_offset` */
+function checkSaneOffset(env: VerifierEnv, row: number, type: number): void {
+  const { i32 } = env.mem;
+  const name = regTypeName(type);
+  const value = signed64(env, row + VAR_VALUE);
+  if (isConst(env, row) && (value >= MAX_VAR_OFF || value <= -MAX_VAR_OFF)) {
+    const text = `math between ${name} pointer and ${signedBig(env, row + VAR_VALUE)} is not allowed`;
+    env.fail("verifier/pointer-offset-too-large", text);
+  }
+  const off = i32[row + TYPE] === RegType.SCALAR_VALUE ? 0 : i32[row + OFF];
+  if (off >= MAX_VAR_OFF || off <= -MAX_VAR_OFF) {
+    env.fail("verifier/pointer-offset-too-large", `${name} pointer offset ${off} is not allowed`);
+  }
+  if (i32[row + SMIN] === 0 && i32[row + SMIN + 1] === -0x8000_0000) {
+    const text = `math between ${name} pointer and register with unbounded min value is not allowed`;
+    env.fail("verifier/unbounded-pointer-offset", text);
+  }
+  const low = smin(env, row);
+  if (low >= MAX_VAR_OFF || low <= -MAX_VAR_OFF) {
+    const text = `value ${signedBig(env, row + SMIN)} makes ${name} pointer be out of bounds`;
+    env.fail("verifier/pointer-offset-too-large", text);
+  }
+}
+
+/** Without privilege a pointer must stay inside what it points to. `sanitize_check_bounds` */
+function checkUnprivilegedMove(env: VerifierEnv, row: number, dst: number): void {
+  const { i32 } = env.mem;
+  if (i32[row + TYPE] !== RegType.PTR_TO_STACK) return;
+  const off = i32[row + OFF] + i32[row + VAR_VALUE];
+  if (off < 0 && off >= -512) return;
+  const text = `R${dst} stack pointer arithmetic goes out of range, prohibited for !root; off=${off}`;
+  env.fail("verifier/pointer-offset-too-large", text, "EACCES");
+}

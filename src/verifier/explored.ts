@@ -1,0 +1,37 @@
+import type { State } from "./state.ts";
+
+/** A loop entered on some path: states that closed it, waiting for marks. `struct bpf_scc_visit` */
+export class LoopVisit {
+  /** The first state saved inside; undefined: every path from it is done. */
+  entry: State | undefined = undefined;
+  /** Copies of states found within a saved one (`equalState`). */
+  backedges: State[] = [];
+}
+
+/** Saved states by instruction, and visits of loops. */
+export class ExploredStates {
+  /** By slot, newest last. */
+  readonly at: (State[] | undefined)[];
+  /** By loop and call sites leading to it. */
+  readonly visits: Map<number | string, LoopVisit> = new Map();
+  /** Saved ones still compared with, evicted ones still referred to, copies on back edges. */
+  size = 0;
+  evicted = 0;
+  backedges = 0;
+  /** Statistics. */
+  total = 0;
+  peak = 0;
+  maxPerInsn = 0;
+  /** Where `insnsProcessed` and `jumpsProcessed` stood when the last state was saved. */
+  prevInsns = 0;
+  prevJumps = 0;
+
+  constructor(insns: number) {
+    this.at = new Array(insns).fill(undefined);
+  }
+
+  /** Raises the peak. */
+  updatePeak(): void {
+    this.peak = Math.max(this.peak, this.size + this.evicted + this.backedges);
+  }
+}
