@@ -248,6 +248,53 @@ static void log_prog(void)
 	free(insns);
 }
 
+/* The verifier's log of any program: type, attach type, flags, BTF id of the hook, level, license in hex, instructions,
+ * BTF or -, func_info records or -. */
+static void verify_prog(void)
+{
+	union bpf_attr attr = {};
+	size_t size, func_size = 0;
+	attr.prog_type = number();
+	attr.expected_attach_type = number();
+	attr.prog_flags = number();
+	attr.attach_btf_id = number();
+	attr.log_level = number();
+	char *license = (char *)from_hex(word(), NULL, 128);
+	struct bpf_insn *insns = (void *)from_hex(word(), &size, 0);
+	char *btf = word();
+	unsigned char *funcs = from_hex(word(), &func_size, 0);
+	if (*btf && *btf != '-') {
+		attr.prog_btf_fd = object(btfs, n_btfs, btf)->fd;
+		attr.func_info = (unsigned long)funcs;
+		attr.func_info_rec_size = 8;
+		attr.func_info_cnt = func_size / 8;
+	}
+	for (size_t i = 0; i + 1 < size / 8; i++) {
+		if (insns[i].code != (BPF_LD | BPF_IMM | BPF_DW))
+			continue;
+		if (insns[i].src_reg == BPF_PSEUDO_MAP_FD || insns[i].src_reg == BPF_PSEUDO_MAP_VALUE) {
+			char name[16];
+			snprintf(name, sizeof(name), "%d", insns[i].imm);
+			insns[i].imm = object(maps, n_maps, name)->fd;
+		}
+		i++;
+	}
+	attr.insns = (unsigned long)insns;
+	attr.insn_cnt = size / 8;
+	attr.license = (unsigned long)license;
+	attr.log_buf = (unsigned long)log_text;
+	attr.log_size = LOG_BYTES;
+	log_text[0] = 0;
+	long fd = bpf(BPF_PROG_LOAD, &attr);
+	answer(fd);
+	put_text("log", log_text);
+	if (fd >= 0)
+		close(fd);
+	free(license);
+	free(insns);
+	free(funcs);
+}
+
 static void run_prog(void)
 {
 	static unsigned char data_out[OUT_BYTES], ctx_out[OUT_BYTES];
@@ -429,6 +476,8 @@ int main(void)
 			load_prog();
 		else if (!strcmp(op, "log"))
 			log_prog();
+		else if (!strcmp(op, "verify"))
+			verify_prog();
 		else if (!strcmp(op, "run"))
 			run_prog();
 		else if (!strcmp(op, "dump"))

@@ -90,7 +90,7 @@ export class LinuxOracle {
     const dir = mkdtempSync(join(tmpdir(), "skep-harness-"));
     const binary = join(dir, "harness");
     try {
-      execFileSync("cc", ["-O1", "-o", binary, join(import.meta.dirname, "harness.c")], { stdio: "pipe" });
+      execFileSync("cc", ["-O1", "-o", binary, "test/differential/harness.c"], { stdio: "pipe" });
     } catch (error) {
       rmSync(dir, { recursive: true });
       return `harness.c does not build: ${String(error).split("\n")[0]}`;
@@ -154,6 +154,19 @@ export class LinuxOracle {
     level: 1 | 2,
   ): Promise<{ errno: string | undefined; log: string }> {
     const reply = await this.ask(["log", PROGRAM_TYPES[type].id, level, toHex(insns)]);
+    return { errno: errnoOf(reply), log: String(reply.log) };
+  }
+
+  /** The verifier's whole log at a level (1, 2; 4: final message and figures) of any program; it is not kept loaded. */
+  async verify(
+    spec: LinuxProgramSpec & { readonly attachBtfId?: number; readonly structOpsMember?: number },
+    level: number,
+  ): Promise<{ errno: string | undefined; log: string }> {
+    const attach = spec.attachType === undefined ? 0 : ATTACH_TYPES[spec.attachType];
+    const words = ["verify", PROGRAM_TYPES[spec.type].id, spec.structOpsMember ?? attach, spec.flags ?? 0];
+    words.push(spec.attachBtfId ?? 0, level, hexWord(new TextEncoder().encode(spec.license ?? "GPL")));
+    words.push(hexWord(spec.insns), spec.funcInfo?.btf ?? "-", hexWord(spec.funcInfo?.records));
+    const reply = await this.ask(words);
     return { errno: errnoOf(reply), log: String(reply.log) };
   }
 

@@ -1,3 +1,4 @@
+import { formatScalar } from "../../src/verifier/domain.fixture.ts";
 import { type DomainMemory, scratchRow } from "../../src/verifier/domain.ts";
 import {
   S32_MAX,
@@ -37,9 +38,10 @@ export function seeded(seed: number): Random {
 
 const REGISTERS = 4;
 const FIRST = 6;
-// scratch rows: 0–3 r6–r9; 4, 5 immediates; 6, 7 operands of the other branch
+// scratch rows: 0–3 r6–r9; 4, 5 immediates; 6, 7 operands of the other branch; 8, 9 a pointer and what may follow it
 const IMM = 4;
 const OTHER = 6;
+const POINTER = 8;
 
 const ARITHMETIC = [0x00, 0x10, 0x20, 0x40, 0x50, 0x60, 0x70, 0xa0, 0xc0]; // add sub mul or and lsh rsh xor arsh
 const JUMPS = [0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0xa0, 0xb0, 0xc0, 0xd0];
@@ -151,7 +153,8 @@ class Maker {
     else if (kind < 87) this.swapBytes();
     else if (kind < 95) this.move();
     else if (kind < 97) this.load();
-    else if (kind < 99) this.linked();
+    else if (kind < 98) this.linked();
+    else if (kind < 99) this.pointer();
     else this.fromRandom(this.row());
   }
 
@@ -224,6 +227,36 @@ class Maker {
     this.record(this.emit(is64 ? 0xbf : 0xbc, FIRST + dst, FIRST + src, bytes * 8, 0));
     this.unlink(dst);
     if (src !== dst) this.unlink(src);
+  }
+
+  /** A packet pointer plus and minus scalars, in r5. */
+  private pointer(): void {
+    const { domain } = this.memory;
+    const [row, next] = [scratchRow(POINTER), scratchRow(POINTER + 1)];
+    domain.setConst(row, 0, 0);
+    this.emit(0x79, 5, 10, -16, 0);
+    this.emit(0x61, 5, 5, 76, 0); // __sk_buff.data
+    for (let i = 0; i < 4; i++) {
+      const n = this.row();
+      const add = this.random(2);
+      if (!this.isOffset(this.rows[n])) continue;
+      if (add) domain.addVarOff(next, row, this.rows[n]);
+      else domain.subVarOff(next, row, this.rows[n]);
+      if (!this.isOffset(next)) continue;
+      domain.syncBounds(next);
+      this.settle(next);
+      domain.copyRow(row, next);
+      const at = this.emit(add ? 0x0f : 0x1f, 5, FIRST + n, 0, 0);
+      this.after.set(at, [...this.registers(), formatScalar(this.memory, row)]);
+    }
+  }
+
+  /** No constant, and of a size that a pointer may move by (`check_reg_sane_offset`). */
+  private isOffset(row: number): boolean {
+    const { i32 } = this.memory;
+    const [low, high] = [i32[row + SMIN], i32[row + SMIN + 1]];
+    const near = high === 0 ? low >= 0 && low < 1 << 29 : high === -1 && low < 0 && low > -1 << 29;
+    return near && (i32[row + VAR_MASK] !== 0 || i32[row + VAR_MASK + 1] !== 0);
   }
 
   /** A copy at a constant distance learns from a jump on the other. */
@@ -322,59 +355,6 @@ function encode(code: readonly (readonly number[])[]): Uint8Array {
   return bytes;
 }
 
-/** A scalar as the kernel's log prints it, without id and precision mark. */
-export function formatScalar(memory: DomainMemory, row: number): string {
-  const view = new DataView(memory.memory.buffer, row * 4);
-  const u64 = (word: number): bigint => view.getBigUint64(word * 4, true);
-  const s64 = (word: number): bigint => view.getBigInt64(word * 4, true);
-  const s32 = (word: number): bigint => BigInt(view.getInt32(word * 4, true));
-  const u32 = (word: number): bigint => BigInt(view.getUint32(word * 4, true));
-  if (u64(VAR_MASK) === 0n) return signed(s64(VAR_VALUE));
-  const members = [
-    { name: "smin", n: s64(SMIN), omit: s64(SMIN) === -(1n << 63n) },
-    { name: "smax", n: s64(SMAX), omit: s64(SMAX) === (1n << 63n) - 1n },
-    { name: "umin", n: u64(UMIN), omit: u64(UMIN) === 0n },
-    { name: "umax", n: u64(UMAX), omit: u64(UMAX) === (1n << 64n) - 1n },
-    { name: "smin32", n: narrow(s32(S32_MIN)), omit: s32(S32_MIN) === -(1n << 31n) },
-    { name: "smax32", n: narrow(s32(S32_MAX)), omit: s32(S32_MAX) === (1n << 31n) - 1n },
-    { name: "umin32", n: u32(U32_MIN), omit: u32(U32_MIN) === 0n },
-    { name: "umax32", n: u32(U32_MAX), omit: u32(U32_MAX) === (1n << 32n) - 1n },
-  ];
-  const parts: string[] = [];
-  members.forEach((member, i) => {
-    if (member.omit) return;
-    let names = `${member.name}=`;
-    for (let j = i + 2; j < members.length; j += 2) {
-      const later = members[j];
-      if (later.omit || later.n !== member.n) continue;
-      later.omit = true;
-      names += `${later.name}=`;
-    }
-    parts.push(names + (member.name[0] === "s" ? signed(member.n) : unsigned(member.n)));
-  });
-  if (u64(VAR_VALUE) !== 0n || u64(VAR_MASK) !== (1n << 64n) - 1n) {
-    parts.push(`var_off=(${hex(u64(VAR_VALUE))}; ${hex(u64(VAR_MASK))})`);
-  }
-  return `scalar(${parts.join(",")})`;
-}
-
-/** 32-bit minima and maxima that are printed in hexadecimal are printed without sign extension. */
-function narrow(n: bigint): bigint {
-  return n >= -0x8000n && n <= 0x7fffn ? n : BigInt.asUintN(32, n);
-}
-
-function signed(n: bigint): string {
-  return n >= -0x8000n && n <= 0x7fffn ? `${n}` : hex(BigInt.asUintN(64, n));
-}
-
-function unsigned(n: bigint): string {
-  return n <= 0xffffn ? `${n}` : hex(n);
-}
-
-function hex(n: bigint): string {
-  return `0x${n.toString(16)}`;
-}
-
 /** A difference between our states and a kernel log. */
 export interface Difference {
   readonly slot: number;
@@ -392,26 +372,44 @@ export function compareWithLog(
   const seen = new Set<string>();
   const differences: Difference[] = [];
   let compared = 0;
+  let last = -1; // slot of the last instruction printed
   for (const line of log.split("\n")) {
-    const from = /^from (\d+) to (\d+): R/.exec(line);
+    const from = /^from (\d+) to \d+: R/.exec(line);
     const insn = /^(\d+): \([0-9a-f]{2}\)/.exec(line);
-    const key = (from ?? insn)?.[0];
-    if (key === undefined || seen.has(key)) continue;
+    const after = /^(\d+): R/.exec(line); // the state after `last`, where other lines came between
+    let ours: readonly string[] | undefined;
+    let states = line;
+    if (from) {
+      last = -1;
+      ours = program.taken.get(Number(from[1]))?.registers;
+    } else if (insn) {
+      last = Number(insn[1]);
+      states = line.includes(";") ? line.slice(line.indexOf(";")) : "";
+      ours = program.after.get(last);
+    } else if (after && (last === Number(after[1]) || last === Number(after[1]) - 1)) {
+      ours = program.after.get(last);
+    }
+    if (ours === undefined || !/ R[5-9]=/.test(states)) continue;
+    const key = from?.[0] ?? `${last}`;
+    if (seen.has(key)) continue;
     seen.add(key);
-    const slot = Number((from ?? insn)?.[1]);
-    const ours = from ? program.taken.get(slot)?.registers : program.after.get(slot);
-    if (ours === undefined || ours.length === 0) continue;
-    const states = insn ? line.slice(line.indexOf(";")) : line;
-    if (insn && !line.includes(";")) continue;
-    for (const [, register, theirs] of states.matchAll(
-      / R([6-9])\w*=P?((?:scalar)?\([^ ]*(?: 0x[0-9a-f]+\)+)?|[-0-9a-fx]+)/g,
-    )) {
-      const mine = ours[Number(register) - FIRST];
-      const clean = theirs.replace(/\(id=\d+(?:[+-]\d+)?,?/, "(").replace(/^\(\)$/, "scalar()");
+    for (const [, register, theirs] of states.matchAll(VALUE)) {
+      const mine = register === "5" ? ours[REGISTERS] : ours[Number(register) - FIRST];
+      if (mine === undefined) continue;
+      const clean = plain(theirs);
       compared++;
-      if (clean !== mine)
-        differences.push({ slot, register: Number(register), ours: mine, theirs: clean, line });
+      if (clean !== mine) {
+        differences.push({ slot: last, register: Number(register), ours: mine, theirs: clean, line });
+      }
     }
   }
   return { compared, differences };
+}
+
+const VALUE = / R([5-9])=P?((?:scalar|pkt)\((?:[^() ]|\([^)]*\))*\)|-?[0-9a-fx]+)/g;
+
+/** The value without type, id, constant distance and packet range. */
+function plain(text: string): string {
+  const bare = text.replace(/^pkt/, "scalar").replace(/(?<=[(,])(?:id|r)=\d+(?:[+-]\d+)?,?/g, "");
+  return bare.replace(/,\)$/, ")").replace(/^scalar\(imm=(.*)\)$/, "$1");
 }
