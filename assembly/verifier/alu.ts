@@ -1,6 +1,6 @@
 // Transfer functions of arithmetic on two scalars. kernel/bpf/verifier.c `adjust_scalar_min_max_vals` and the
 // `scalar*_min_max_*` below it @ v6.18; one function per operation and width.
-import { learn32FromBits, learn64FromBits, sync } from "./bounds";
+import { isNumber, learn32FromBits, learn64FromBits, sync } from "./bounds";
 import { zeroExtend } from "./extend";
 import { multiplyS32, multiplySigned, multiplyTnum, multiplyU32, multiplyUnsigned } from "./multiply";
 import {
@@ -47,6 +47,7 @@ const ARSH: u32 = 0xc0;
 export function aluScalar(op: u32, is64: u32, dst: u32, src: u32): u32 {
   const d = at(dst);
   const s = at(src);
+  if (isNumber(d) && isNumber(s) && computeNumber(op, is64, d, value(d), value(s))) return 0;
   switch (op) {
     case ADD:
       addRanges(d, s);
@@ -86,6 +87,43 @@ export function aluScalar(op: u32, is64: u32, dst: u32, src: u32): u32 {
   return 0;
 }
 
+/** Constant op constant, which most programs do most often. False where the general way has to say what becomes of it. */
+function computeNumber(op: u32, is64: u32, d: usize, a: u64, b: u64): bool {
+  let n: u64;
+  switch (op) {
+    case ADD:
+      n = a + b;
+      break;
+    case SUB:
+      n = a - b;
+      break;
+    case MUL:
+      n = a * b;
+      break;
+    case AND:
+      n = a & b;
+      break;
+    case OR:
+      n = a | b;
+      break;
+    case XOR:
+      n = a ^ b;
+      break;
+    case LSH:
+      if (b >= (is64 ? 64 : 32)) return false;
+      n = a << b;
+      break;
+    case RSH:
+      if (b >= (is64 ? 64 : 32)) return false;
+      n = is64 ? a >> b : <u64>(<u32>a >> <u32>b);
+      break;
+    default:
+      return false;
+  }
+  setNumber(d, is64 ? n : n & LOW);
+  return true;
+}
+
 function giveUp(p: usize): u32 {
   setTnum(p, 0, u64.MAX_VALUE);
   unbound64(p);
@@ -94,7 +132,7 @@ function giveUp(p: usize): u32 {
 }
 
 /** Row += row: ranges unless an end overflows alone (unsigned) or at all (signed), and the tnum. */
-export function addRanges(d: usize, s: usize): void {
+function addRanges(d: usize, s: usize): void {
   const s32Lo = <i64>s32Min(d) + s32Min(s);
   const s32Hi = <i64>s32Max(d) + s32Max(s);
   if (<i32>s32Lo == s32Lo && <i32>s32Hi == s32Hi) setS32(d, <i32>s32Lo, <i32>s32Hi);

@@ -1,7 +1,6 @@
 // Deduction between the five views of a number: bits (tnum), u64, s64, u32, s32 range. kernel/bpf/verifier.c
 // `reg_bounds_sync` @ v6.18. One algorithm; the ranges live in locals between load and store.
 import {
-  at,
   HIGH,
   LOW,
   mask,
@@ -46,13 +45,36 @@ export function learn64FromBits(p: usize): void {
   const lo = max(umin(p), v);
   const hi = min(umax(p), most);
   setUnsigned(p, lo, hi);
+  pinLoneMember(p, v, m, lo, hi);
+}
 
+/** All views := the only member of the tnum in the u64 range, if there is just one. */
+// @ts-ignore: decorator
+@inline
+function pinLoneMember(p: usize, v: u64, m: u64, lo: u64, hi: u64): void {
+  const most = v | m;
   const next = nextMember(v, m, lo);
   if ((lo & ~m) == v) {
     if (next > hi) setNumber(p, lo);
   } else if (next == most || (next <= hi && nextMember(v, m, next) > hi)) {
     setNumber(p, next);
   }
+}
+
+/** All views hold one and the same number. */
+export function isNumber(p: usize): bool {
+  const n = value(p);
+  return (
+    !mask(p) &&
+    umin(p) == n &&
+    umax(p) == n &&
+    smin(p) == <i64>n &&
+    smax(p) == <i64>n &&
+    u32Min(p) == <u32>n &&
+    u32Max(p) == <u32>n &&
+    s32Min(p) == <i32>n &&
+    s32Max(p) == <i32>n
+  );
 }
 
 /** Least member of the tnum above `n`; its greatest when there is none. `tnum_step` */
@@ -71,10 +93,13 @@ function nextMember(v: u64, m: u64, n: u64): u64 {
 
 /** Each view learns what the others know. */
 export function sync(p: usize): void {
+  if (isNumber(p)) return;
   learn32FromBits(p);
   learn64FromBits(p);
-  let v = value(p);
-  let m = mask(p);
+  const vWas = value(p);
+  const mWas = mask(p);
+  let v = vWas;
+  let m = mWas;
   let sLo = smin(p);
   let sHi = smax(p);
   let uLo = umin(p);
@@ -84,6 +109,7 @@ export function sync(p: usize): void {
   let u32Lo = u32Min(p);
   let u32Hi = u32Max(p);
 
+  let replaced = false; // an end was set, not only narrowed
   // Three rounds, as the kernel does; a round that changes no range is the last that can.
   for (let round = 0; round < 3; round++) {
     const sLoWas = sLo;
@@ -140,9 +166,11 @@ export function sync(p: usize): void {
       u32Hi = min(u32Hi, <u32>s32Hi);
     } else if (u32Hi < <u32>s32Lo) {
       s32Lo = <i32>u32Lo;
+      replaced = true;
       u32Hi = min(u32Hi, <u32>s32Hi);
     } else if (<u32>s32Hi < u32Lo) {
       s32Hi = <i32>u32Hi;
+      replaced = true;
       u32Lo = max(u32Lo, <u32>s32Lo);
     }
     // -- the same with 64 bits
@@ -155,9 +183,11 @@ export function sync(p: usize): void {
       uHi = min(uHi, <u64>sHi);
     } else if (uHi < <u64>sLo) {
       sLo = <i64>uLo;
+      replaced = true;
       uHi = min(uHi, <u64>sHi);
     } else if (<u64>sHi < uLo) {
       sHi = <i64>uHi;
+      replaced = true;
       uLo = max(uLo, <u64>sLo);
     }
     // -- 64 bits from 32: the ends take the low halves that are possible
@@ -174,6 +204,7 @@ export function sync(p: usize): void {
     // A sign-extended number whose low half is not negative is that low half.
     if (s32Lo >= 0 && sLo >= i32.MIN_VALUE && sHi <= i32.MAX_VALUE) {
       sLo = s32Lo;
+      replaced = true;
       sHi = s32Hi;
       uLo = s32Lo;
       uHi = s32Hi;
@@ -207,11 +238,16 @@ export function sync(p: usize): void {
   v = (v & HIGH) | (low & ~lowMask & LOW);
   m = (m & HIGH) | lowMask;
 
-  setTnum(p, v, m);
   setSigned(p, sLo, sHi);
   setUnsigned(p, uLo, uHi);
   setS32(p, s32Lo, s32Hi);
   setU32(p, u32Lo, u32Hi);
-  learn32FromBits(p);
-  learn64FromBits(p);
+  if (v == vWas && m == mWas && !replaced) {
+    // The bits told all they know before.
+    pinLoneMember(p, v, m, uLo, uHi);
+  } else {
+    setTnum(p, v, m);
+    learn32FromBits(p);
+    learn64FromBits(p);
+  }
 }

@@ -23,7 +23,6 @@ import {
   unbound64,
   value,
 } from "./row";
-import { overlap } from "./tnum";
 
 // CODE_MASK bits of a jump's opcode (RFC 9669 §4.3).
 const JEQ: u32 = 0x10;

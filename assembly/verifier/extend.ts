@@ -2,7 +2,6 @@
 import { sync } from "./bounds";
 import {
   at,
-  HIGH,
   LOW,
   mask,
   s32Max,

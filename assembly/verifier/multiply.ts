@@ -26,6 +26,7 @@ export function multiplyTnum(p: usize, av: u64, am: u64, bv: u64, bm: u64): void
         v = v & withValue & ~either;
         m = either;
       }
+      if (m == u64.MAX_VALUE) break; // nothing is learnt any more
     }
     av >>= 1;
     am >>= 1;

@@ -47,13 +47,6 @@ export function rangeMask(min: u64, max: u64): u64 {
   return differ ? u64.MAX_VALUE >> clz(differ) : 0;
 }
 
-/** Some number is in both. */
-// @ts-ignore: decorator
-@inline
-export function overlap(av: u64, am: u64, bv: u64, bm: u64): bool {
-  return ((av ^ bv) & ~(am | bm)) == 0;
-}
-
 /** Every number of `inner` is one of `outer`. */
 // @ts-ignore: decorator
 @inline
