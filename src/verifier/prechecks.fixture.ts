@@ -70,7 +70,6 @@ export function testEnv(test: TestProgram): VerifierEnv {
     pre: new PreChecks(),
     aux: emptyAux(insns.length),
     cur: new State(),
-    scratch: 0,
     gplCompatible: test.gpl ?? true,
   });
 }
