@@ -1,3 +1,4 @@
+import type { BtfRecord } from "./access/record.ts";
 import type { VerifierEnv } from "./env.ts";
 import type { Subprog } from "./state.ts";
 
@@ -37,14 +38,25 @@ export interface AccessPort {
   checkMemReg(env: VerifierEnv, reg: number, bytes: number): void;
   /** `btf_is_ctx` arguments: `check_ptr_off_reg` and type PTR_TO_CTX; messages as `check_func_arg_reg_off`. */
   checkCtxReg(env: VerifierEnv, reg: number): void;
+  /** Special fields of the values of `env.maps[map]`: locks, timers, kptrs, lists … ; undefined: none. `map->record` */
+  mapRecord(env: VerifierEnv, map: number): BtfRecord | undefined;
+  /** Special fields of structure `type` of `env.btfs[btf]`; the kernel's have none. `btf_find_struct_meta` */
+  objectRecord(env: VerifierEnv, btf: number, type: number): BtfRecord | undefined;
 }
 
 /** Read or write; atomics do both through two calls. */
 export const MemAccess = { READ: 1, WRITE: 2 } as const;
 export type MemAccess = (typeof MemAccess)[keyof typeof MemAccess];
 
+/** Special fields of map values and allocated objects (`btf_record`): "timer" stands for timers, work queues, task works. */
+export type SpecialField = "spin-lock" | "timer";
+
 /** Kernel functions and the objects they manage. */
 export interface KfuncPort {
+  /** The value of map `map` (index into `env.maps`) holds such a field. `btf_record_has_field` */
+  mapHasField(env: VerifierEnv, map: number, field: SpecialField): boolean;
+  /** The structure `id` of BTF number `btf` (an allocated object) does. */
+  typeHasField(env: VerifierEnv, btf: number, id: number, field: SpecialField): boolean;
   /** `check_kfunc_call`: arguments, effects, r0; may fork iterators ({@link isIterNext} calls) and push callbacks. */
   checkKfuncCall(env: VerifierEnv, insn: number): void;
   /** `is_iter_next_insn`. */
@@ -56,6 +68,25 @@ export interface KfuncPort {
   /** Arguments of global functions that are dynptrs or trusted kernel types: `process_dynptr_func`, `check_reg_type`. */
   checkDynptrArg(env: VerifierEnv, reg: number, insn: number): void;
   checkBtfArg(env: VerifierEnv, reg: number, btfId: number, flags: number): void;
+  /**
+   * Contexts that BTF describes (TRACING, LSM, STRUCT_OPS programs): what `bytes` bytes at `off` are, by `btf_ctx_access`
+   * and the rules of the hook; undefined: refused, after printing the reasons. The caller says "invalid bpf_context access".
+   */
+  contextAccess(env: VerifierEnv, off: number, bytes: number, access: MemAccess): ContextLoad | undefined;
+}
+
+/** What a load of a context field gives: `struct bpf_insn_access_aux`. */
+export interface ContextLoad {
+  /** SCALAR_VALUE or a pointer type with its flags; a maybe-null one gets a fresh id from the caller. */
+  readonly type: number;
+  /** PTR_TO_BTF_ID: index into `env.btfs` and BTF id. */
+  readonly btf?: number;
+  readonly btfId?: number;
+  /** PTR_TO_BTF_ID: the reference the program holds by it (`__ref` arguments); 0: none. */
+  readonly refObjId?: number;
+  /** Scalars with a known range (return value of an LSM hook), both ends included. */
+  readonly min?: number;
+  readonly max?: number;
 }
 
 /** Checks before the walk, liveness and facts of subprograms. */
