@@ -85,7 +85,6 @@ function giveRun(run: u32, pages: u32): void {
 }
 
 /** Class of a block of `bytes` (header included, 32 … SMALL_MAX): 2 × log2 steps with a half step between. */
-// @ts-ignore: decorator
 @inline
 function classOf(bytes: u32): u32 {
   if (bytes <= 32) return 0;
@@ -94,7 +93,6 @@ function classOf(bytes: u32): u32 {
   return (log - 5) * 2 + 1 + half;
 }
 
-// @ts-ignore: decorator
 @inline
 function classBytes(cls: u32): u32 {
   return cls & 1 ? (<u32>3 << (4 + (cls >> 1))) : (<u32>32 << (cls >> 1));

@@ -74,12 +74,10 @@ import {
 import { FIELD_KPTR } from "../src/runtime/maps/constants";
 
 /** A kptr was loaded from a map value into the register at `register` of the machine: the host knows what it points to. */
-// @ts-ignore: decorator
 @external("kernel", "loadKptr")
 declare function loadKptr(machine: u32, register: u32, address: u32): void;
 
 /** A field of the kernel's `struct bpf_map` into the register; 0: there is no such field. */
-// @ts-ignore: decorator
 @external("kernel", "loadMapField")
 declare function loadMapField(machine: u32, register: u32, map: u32, offset: u32, size: u32): u32;
 

@@ -69,13 +69,10 @@ import {
   uninitOf,
 } from "./interpreter-slow";
 
-// @ts-ignore: decorator
 @external("kernel", "callHelper")
 declare function callHelper(machine: u32, id: u32, slot: u32): void;
-// @ts-ignore: decorator
 @external("kernel", "callKfunc")
 declare function callKfunc(machine: u32, index: u32, slot: u32): void;
-// @ts-ignore: decorator
 @external("kernel", "loadPacket")
 declare function loadPacket(machine: u32, offset: u32, size: u32): u32;
 
@@ -151,7 +148,6 @@ export function popFrame(m: u32): void {
 }
 
 /** r1–r5 are gone after a call. */
-// @ts-ignore: decorator
 @inline
 function clobberArgs(regs: u32, kind: u32): void {
   store<u32>(regs, kind, 1 * REG_BYTES + KIND);
@@ -162,7 +158,6 @@ function clobberArgs(regs: u32, kind: u32): void {
 }
 
 /** Is [address, address+size) inside the register's region? Signed: a 64-bit value far away is outside, too. */
-// @ts-ignore: decorator
 @inline
 function within(r: u32, address: i64, size: i64): bool {
   return (address >= <i64>load<u32>(r, BASE)) & (address <= <i64>load<u32>(r, END) - size);
@@ -1383,12 +1378,10 @@ function setContext(m: u32, regs: u32): void {
 }
 
 // Division as RFC 9669 §4.1 has it: by zero gives 0, modulo zero leaves dst; MIN / -1 is MIN.
-// @ts-ignore: decorator
 @inline
 function div64(a: u64, b: u64): u64 {
   return b == 0 ? 0 : a / b;
 }
-// @ts-ignore: decorator
 @inline
 function mod64(a: u64, b: u64): u64 {
   return b == 0 ? a : a % b;
@@ -1399,12 +1392,10 @@ function sdiv64(a: u64, b: u64): u64 {
 function smod64(a: u64, b: u64): u64 {
   return b == 0 ? a : b == u64.MAX_VALUE ? 0 : <u64>(<i64>a % <i64>b);
 }
-// @ts-ignore: decorator
 @inline
 function div32(a: u32, b: u32): u32 {
   return b == 0 ? 0 : a / b;
 }
-// @ts-ignore: decorator
 @inline
 function mod32(a: u32, b: u32): u32 {
   return b == 0 ? a : a % b;

@@ -78,7 +78,6 @@ export function arrayDestroy(map: u32): void {
   free(load<u32>(map, MAP_VALUES));
 }
 
-// @ts-ignore: decorator
 @inline
 export function arrayLookup(map: u32, key: u32): u32 {
   const index = load<u32>(key);
@@ -86,7 +85,6 @@ export function arrayLookup(map: u32, key: u32): u32 {
   return load<u32>(map, MAP_VALUES) + index * load<u32>(map, MAP_ELEM_BYTES);
 }
 
-// @ts-ignore: decorator
 @inline
 export function percpuArrayLookup(map: u32, key: u32, cpu: u32): u32 {
   const element = arrayLookup(map, key);

@@ -100,7 +100,6 @@ const FLAG_MASK: u32 =
   BPF_F_WRONLY_PROG |
   BPF_F_ZERO_SEED;
 
-// @ts-ignore: decorator
 @inline
 function isLru(map: u32): bool {
   const type = load<u32>(map, MAP_TYPE);
@@ -108,7 +107,6 @@ function isLru(map: u32): bool {
 }
 
 /** Bytes of a node before its key. */
-// @ts-ignore: decorator
 @inline
 function keyOffset(map: u32): u32 {
   return isLru(map) ? LRU_KEY : KEY;
@@ -180,7 +178,6 @@ export function hashDestroy(map: u32): void {
   poolDestroy(map);
 }
 
-// @ts-ignore: decorator
 @inline
 function hashOf(map: u32, key: u32, size: u32): u32 {
   if (load<u32>(map, KERNEL_ORDER)) return jhash(key, size, 0);
@@ -190,7 +187,6 @@ function hashOf(map: u32, key: u32, size: u32): u32 {
   return hashBytes(key, size);
 }
 
-// @ts-ignore: decorator
 @inline
 function sameKey(a: u32, b: u32, size: u32): bool {
   while (size >= 8) {
@@ -213,7 +209,6 @@ function sameKey(a: u32, b: u32, size: u32): bool {
 }
 
 /** The node with that key, or 0. */
-// @ts-ignore: decorator
 @inline
 function find(map: u32, key: u32, keyAt: u32): u32 {
   const size = load<u32>(map, MAP_KEY_SIZE);

@@ -5,13 +5,11 @@ const M1: u64 = 0x9e3779b97f4a7c15;
 const M2: u64 = 0xd6e8feb86659fd93;
 const SEED: u64 = 0x51ed270b8f1c9e35;
 
-// @ts-ignore: decorator
 @inline
 export function hash32(key: u32): u32 {
   return <u32>(((<u64>key ^ SEED) * M1) >> 32);
 }
 
-// @ts-ignore: decorator
 @inline
 export function hash64(key: u64): u32 {
   let h = (key ^ SEED) * M1;
@@ -19,7 +17,6 @@ export function hash64(key: u64): u32 {
   return <u32>(h >> 32);
 }
 
-// @ts-ignore: decorator
 @inline
 export function hash128(low: u64, high: u64): u32 {
   let h = (low ^ SEED) * M1;
@@ -54,7 +51,6 @@ export function hashBytes(key: u32, size: u32): u32 {
   return <u32>((h * M2) >> 32);
 }
 
-// @ts-ignore: decorator
 @inline
 function finish(a: u32, b: u32, c: u32): u32 {
   c = (c ^ b) - rotl<u32>(b, 14);

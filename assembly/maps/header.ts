@@ -72,7 +72,6 @@ export function hasSpinLock(map: u32): bool {
 }
 
 /** Copies one value, leaving special fields (spin locks, timers …) of the target as they are. */
-// @ts-ignore: decorator
 @inline
 export function copyValue(map: u32, target: u32, source: u32): void {
   if (load<u32>(map, MAP_FIELDS)) copyAroundFields(map, target, source);
@@ -86,7 +85,6 @@ export function copyPercpuValue(map: u32, target: u32, source: u32): void {
 }
 
 /** memory.copy that does not leave wasm for the usual small sizes. */
-// @ts-ignore: decorator
 @inline
 export function copyBytes(target: u32, source: u32, size: u32): void {
   if (size == 8) store<u64>(target, load<u64>(source));
@@ -156,7 +154,6 @@ export function poolEnd(map: u32): u32 {
 }
 
 /** A node, its bytes as they were left; 0 when there is no memory. */
-// @ts-ignore: decorator
 @inline
 export function poolAlloc(map: u32): u32 {
   const node = load<u32>(map, P_FREE);
@@ -177,7 +174,6 @@ function poolFresh(map: u32): u32 {
   return node;
 }
 
-// @ts-ignore: decorator
 @inline
 export function poolFree(map: u32, node: u32): void {
   store<u32>(node, load<u32>(map, P_FREE));

@@ -91,14 +91,12 @@ export function lpmDestroy(map: u32): void {
 }
 
 /** Bit `index` (0: first on the wire) of the address at `data`. */
-// @ts-ignore: decorator
 @inline
 function bitAt(data: u32, index: u32): u32 {
   return (<u32>load<u8>(data + (index >> 3)) >> (7 - (index & 7))) & 1;
 }
 
 /** How many leading bits of two addresses agree, at most `limit`. */
-// @ts-ignore: decorator
 @inline
 function commonBits(a: u32, b: u32, size: u32, limit: u32): u32 {
   if (size == 4) return min<u32>(clz<u32>(bswap<u32>(load<u32>(a) ^ load<u32>(b))), limit);
@@ -192,7 +190,6 @@ function dropShortcuts(map: u32): void {
   free(table);
 }
 
-// @ts-ignore: decorator
 @inline
 function matchLength(node: u32, key: u32, size: u32): u32 {
   return commonBits(node + DATA, key + 4, size, min(load<u32>(node, PREFIX), load<u32>(key)));

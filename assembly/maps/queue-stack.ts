@@ -53,13 +53,11 @@ export function queueDestroy(map: u32): void {
   free(load<u32>(map, MAP_VALUES));
 }
 
-// @ts-ignore: decorator
 @inline
 function slotAfter(map: u32, slot: u32): u32 {
   return slot == load<u32>(map, MAP_MAX_ENTRIES) ? 0 : slot + 1;
 }
 
-// @ts-ignore: decorator
 @inline
 function slotAddress(map: u32, slot: u32): u32 {
   return load<u32>(map, MAP_VALUES) + slot * load<u32>(map, MAP_VALUE_SIZE);

@@ -79,7 +79,6 @@ export function ringbufDestroy(map: u32): void {
   freePages(load<u32>(map, RING), load<u32>(map, WASM_PAGES));
 }
 
-// @ts-ignore: decorator
 @inline
 function recordBytes(length: u32): u32 {
   return (length + BPF_RINGBUF_HDR_SZ + 7) & ~7;
@@ -119,7 +118,6 @@ function lose(map: u32): u32 {
   return 0;
 }
 
-// @ts-ignore: decorator
 @inline
 function commit(record: u32, flags: u64, discard: u32): void {
   const header = record - BPF_RINGBUF_HDR_SZ;
