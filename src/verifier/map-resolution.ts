@@ -1,5 +1,4 @@
 import type { ProgramTypeName } from "../abi/index.ts";
-import type { BtfType } from "../btf/index.ts";
 import {
   Class,
   classOf,
@@ -245,7 +244,7 @@ function resolveKernelSymbol(env: VerifierEnv, slot: number, fail: Fail): void {
   if (type.kind !== "var") {
     fail(code, `pseudo btf_id ${id} in ldimm64 isn't KIND_VAR or KIND_FUNC`, "EINVAL", slot);
   }
-  const percpu = btf.types.find(isPerCpuSection);
+  const percpu = btf.types[env.btfIndexes[number]?.find(".data..percpu", "datasec") ?? 0];
   if (percpu?.kind === "datasec" && percpu.vars.some((variable) => variable.type === id)) {
     setSymbol(aux, slot, RegType.PTR_TO_BTF_ID | TypeFlag.MEM_PERCPU, type.type, number);
     return;
@@ -261,10 +260,6 @@ function resolveKernelSymbol(env: VerifierEnv, slot: number, fail: Fail): void {
     fail(code, message, "EINVAL", slot);
   }
   setSymbol(aux, slot, RegType.PTR_TO_MEM | TypeFlag.MEM_RDONLY, size, number);
-}
-
-function isPerCpuSection(type: BtfType): boolean {
-  return type.kind === "datasec" && type.name === ".data..percpu";
 }
 
 function setSymbol(aux: InsnAux, slot: number, type: number, argument: number, btf: number): void {
