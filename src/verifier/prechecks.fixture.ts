@@ -7,8 +7,9 @@ import { VerifierEnv } from "./env.ts";
 import { Rejection, Unsupported } from "./errors.ts";
 import type { Capabilities, VerifierMap, VerifierProgram, VerifierProgramFlags } from "./input.ts";
 import { VerifierLog } from "./log.ts";
-import { PreChecks } from "./prechecks.ts";
+import { fieldFindings, PreChecks } from "./prechecks.ts";
 import { type InsnAux, State } from "./state.ts";
+import { StatePool } from "./states.ts";
 
 /** What a test says of a program; the rest is a socket filter's. */
 export interface TestProgram {
@@ -70,6 +71,8 @@ export function testEnv(test: TestProgram): VerifierEnv {
     pre: new PreChecks(),
     aux: emptyAux(insns.length),
     cur: new State(),
+    pool: new StatePool(1 << 24),
+    findings: fieldFindings(insns),
     gplCompatible: test.gpl ?? true,
   });
 }
