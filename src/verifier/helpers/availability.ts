@@ -104,16 +104,15 @@ function attachRule(name: HelperName, { type, attachType }: HelperUser): boolean
       );
     case "setsockopt":
     case "getsockopt":
-      if (type === "BPF_PROG_TYPE_CGROUP_SOCK_ADDR") {
-        return attachType !== "BPF_CGROUP_UNIX_GETPEERNAME" && attachType !== "BPF_CGROUP_UNIX_GETSOCKNAME";
-      }
+      if (type === "BPF_PROG_TYPE_CGROUP_SOCK_ADDR") return true;
       return type === "BPF_PROG_TYPE_CGROUP_SOCKOPT" ? attachType === "BPF_CGROUP_SETSOCKOPT" : undefined;
+    // Kernels in lockdown, or built without CONFIG_BPF_KPROBE_OVERRIDE, lack the next two.
     case "probe_write_user":
       return TRACING_TYPES.has(type);
     case "override_return":
       return type === "BPF_PROG_TYPE_KPROBE";
     case "get_func_ip":
-      return TRACING_TYPES.has(type);
+      return TRACING_TYPES.has(type) || type === "BPF_PROG_TYPE_SYSCALL";
     case "get_local_storage":
       return CGROUP_TYPES.has(type) || attachType === "BPF_LSM_CGROUP";
     default:
