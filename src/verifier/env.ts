@@ -1,3 +1,4 @@
+import type { Diagnostic } from "../base/index.ts";
 import type { Btf, BtfIndex } from "../btf/index.ts";
 import type { InsnTable } from "../isa/index.ts";
 import type { DomainExports, DomainMemory } from "./domain.ts";
@@ -11,7 +12,7 @@ import type { VerifierLog } from "./log.ts";
 import type { AccessPort, KfuncPort, PrePort } from "./ports.ts";
 import { Backtrack } from "./precision.ts";
 import type { InsnAux, State, Subprog } from "./state.ts";
-import type { PendingPath, StatePool } from "./states.ts";
+import { type PendingPath, StatePool } from "./states.ts";
 
 /** Index into {@link VerifierEnv.btfs} of the kernel's BTF. */
 export const BTF_KERNEL = 0;
@@ -87,6 +88,14 @@ export class VerifierEnv {
   /** … and stack slots 0–31, 32–63. */
   scratchedSlotsLo = 0;
   scratchedSlotsHi = 0;
+  /** Where the walk goes on behind a call; a helper that does not return may change it. */
+  next = 0;
+  /** Instructions with reserved fields set, by slot. */
+  readonly findings: ReadonlyMap<number, Diagnostic>;
+  /** Prints the instruction about to be walked, after the state: all of it, or what changed. */
+  traceInsn: (wholeState: boolean) => void = () => {};
+  /** Prints that the path is covered by a saved state. */
+  traceSafe: (fromJump: boolean) => void = () => {};
   /** Entry of `cur.history` that belongs to the instruction at hand; -1: none yet. */
   historyEntry = -1;
   /** Prints an instruction that precision backtracking goes over (log level 2). */
@@ -107,7 +116,8 @@ export class VerifierEnv {
     this.pre = init.pre;
     this.aux = init.aux;
     this.cur = init.cur;
-    this.pool = init.pool;
+    this.pool = new StatePool(init.options.memoryLimit ?? 512 * 1024 * 1024);
+    this.findings = init.findings ?? new Map();
     this.iterNext = new Uint8Array(init.insns.length);
     this.explored = new ExploredStates(init.insns.length);
     const capabilities = init.options.capabilities ?? "root";
@@ -214,6 +224,7 @@ export interface VerifierEnvInit {
   readonly pre: PrePort;
   readonly aux: InsnAux;
   readonly cur: State;
-  readonly pool: StatePool;
+  /** What the walk says when it reaches an instruction with reserved fields set; default: nothing is wrong. */
+  readonly findings?: ReadonlyMap<number, Diagnostic>;
   readonly gplCompatible: boolean;
 }

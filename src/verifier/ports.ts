@@ -61,6 +61,10 @@ export interface KfuncPort {
   checkKfuncCall(env: VerifierEnv, insn: number): void;
   /** `is_iter_next_insn`. */
   isIterNext(env: VerifierEnv, insn: number): boolean;
+  /** The call may be made with a spin lock held. `kfunc_spin_allowed` */
+  mayCallLocked(env: VerifierEnv, insn: number): boolean;
+  /** The kernel function may be called with a spin lock held. `kfunc_spin_allowed` */
+  mayCallLocked(env: VerifierEnv, insn: number): boolean;
   /** The kfunc is `bpf_throw`: the path ends here. */
   isThrow(env: VerifierEnv, insn: number): boolean;
   /** `destroy_if_dynptr_stack_slot`: a write to slot `slot` of frame `frame` invalidates the dynptr there. */

@@ -71,7 +71,6 @@ export function testEnv(test: TestProgram): VerifierEnv {
     pre: new PreChecks(),
     aux: emptyAux(insns.length),
     cur: new State(),
-    pool: new StatePool(1 << 24),
     findings: fieldFindings(insns),
     gplCompatible: test.gpl ?? true,
   });

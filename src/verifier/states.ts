@@ -18,9 +18,18 @@ export class StatePool {
     this.limitWords = Math.floor(limitBytes / 4);
   }
 
-  /** Bytes taken so far. */
-  get bytes(): number {
-    return (this.next - POOL_START) * 4;
+  private peak = POOL_START;
+
+  /** Most bytes taken at any time. */
+  get peakBytes(): number {
+    return (Math.max(this.peak, this.next) - POOL_START) * 4;
+  }
+
+  /** Forgets all states: the next function starts over. */
+  reset(): void {
+    this.peak = Math.max(this.peak, this.next);
+    this.next = POOL_START;
+    for (const list of this.free) list.length = 0;
   }
 
   /** A state to save into; its frames are not set. */

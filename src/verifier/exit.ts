@@ -1,0 +1,136 @@
+import { type AttachTypeName, contextOf } from "../abi/index.ts";
+import { prototypeOf } from "../btf/index.ts";
+import { BTF_KERNEL, type VerifierEnv } from "./env.ts";
+import { F_FLAGS, F_SUBPROG, FrameFlag, S32_MAX, S32_MIN, SMAX, SMIN, TYPE } from "./layout.ts";
+import { markChainPrecision } from "./precision.ts";
+import { RegType, regTypeName } from "./register-types.ts";
+import { checkRegRead, isPointerValue, signedBig, smax, smin } from "./regs.ts";
+
+/** What a program may return; 32-bit: only the low half counts. */
+interface ReturnRange {
+  readonly min: number;
+  readonly max: number;
+  readonly is32?: boolean;
+}
+
+/** The register that the program returns holds a value its type may return. `check_return_code` @ v6.18 */
+export function checkReturnCode(env: VerifierEnv, n: number, name: string): void {
+  const { i32 } = env.mem;
+  const frame = env.cur.frames[0];
+  const flags = i32[frame + F_FLAGS];
+  const inException = (flags & FrameFlag.IN_EXCEPTION_CALLBACK) !== 0;
+  const isSubprog = i32[frame + F_SUBPROG] !== 0;
+  if ((!isSubprog || inException) && returnsVoid(env)) return;
+  checkRegRead(env, n);
+  const row = env.reg(n);
+  if (isPointerValue(env, row)) {
+    env.fail("verifier/return-leaks-pointer", `R${n} leaks addr as return value`, "EACCES");
+  }
+  if ((flags & FrameFlag.IN_ASYNC_CALLBACK) !== 0) {
+    enforce(env, n, row, { min: 0, max: 0 }, "At async callback return", name);
+    return;
+  }
+  if (isSubprog && !inException) {
+    if (i32[row + TYPE] !== RegType.SCALAR_VALUE) {
+      const text = `At subprogram exit the register R${n} is not a scalar value (${regTypeName(i32[row + TYPE])})`;
+      env.fail("verifier/exit-value", text);
+    }
+    return;
+  }
+  const range = returnRange(env);
+  if (range !== undefined) enforce(env, n, row, range, "At program exit", name);
+}
+
+function enforce(
+  env: VerifierEnv,
+  n: number,
+  row: number,
+  range: ReturnRange,
+  when: string,
+  name: string,
+): void {
+  const type = env.mem.i32[row + TYPE];
+  if (type !== RegType.SCALAR_VALUE) {
+    env.fail("verifier/exit-value", `${when} the register R${n} is not a known value (${regTypeName(type)})`);
+  }
+  markChainPrecision(env, n);
+  checkScalarRange(env, row, range.min, range.max, range.is32 ?? false, when, name);
+}
+
+/** Rejects a scalar outside of [min, max]. `retval_range_within`, `verbose_invalid_scalar` */
+export function checkScalarRange(
+  env: VerifierEnv,
+  row: number,
+  min: number,
+  max: number,
+  is32: boolean,
+  when: string,
+  name: string,
+): void {
+  const { i32 } = env.mem;
+  const inside = is32
+    ? min <= i32[row + S32_MIN] && i32[row + S32_MAX] <= max
+    : min <= smin(env, row) && smax(env, row) <= max;
+  if (inside) return;
+  const low = signedBig(env, row + SMIN);
+  const high = signedBig(env, row + SMAX);
+  const known = (low > -(1n << 63n) ? ` smin=${low}` : "") + (high < (1n << 63n) - 1n ? ` smax=${high}` : "");
+  const has = known === "" ? " unknown scalar value" : known;
+  env.fail(
+    "verifier/exit-value",
+    `${when} the register ${name} has${has} should have been in [${min}, ${max}]`,
+  );
+}
+
+/** LSM and struct_ops functions without result return nothing. */
+function returnsVoid(env: VerifierEnv): boolean {
+  const { type, attachType } = env.program;
+  if (type === "BPF_PROG_TYPE_LSM") return attachType !== "BPF_LSM_CGROUP" && hookReturns(env) === 0;
+  return type === "BPF_PROG_TYPE_STRUCT_OPS" && hookReturns(env) === 0;
+}
+
+/** BTF id of what the hook returns, 0: void, undefined: unknown. */
+function hookReturns(env: VerifierEnv): number | undefined {
+  const btf = env.btfs[BTF_KERNEL];
+  const { attachBtfId = 0, structOpsMember } = env.program;
+  if (btf === undefined || attachBtfId === 0) return undefined;
+  const type = btf.types[attachBtfId];
+  if (type?.kind !== "struct") return prototypeOf(btf, attachBtfId)?.type;
+  const member = type.members[structOpsMember ?? -1];
+  return member === undefined ? undefined : prototypeOf(btf, member.type)?.type;
+}
+
+function returnRange(env: VerifierEnv): ReturnRange | undefined {
+  const { type, attachType } = env.program;
+  switch (type) {
+    case "BPF_PROG_TYPE_TRACING":
+      if (attachType === "BPF_TRACE_ITER") return { min: 0, max: 1 };
+      if (attachType === "BPF_TRACE_RAW_TP" || attachType === "BPF_MODIFY_RETURN") return undefined;
+      return { min: 0, max: 0 };
+    case "BPF_PROG_TYPE_LSM":
+      return lsmRange(env, attachType);
+    case "BPF_PROG_TYPE_KPROBE":
+      return (attachType as string) === "BPF_TRACE_KPROBE_SESSION" ? { min: 0, max: 1 } : undefined;
+    case "BPF_PROG_TYPE_NETFILTER":
+    case "BPF_PROG_TYPE_SK_LOOKUP":
+      return { min: 0, max: 1 };
+    case "BPF_PROG_TYPE_STRUCT_OPS":
+    case "BPF_PROG_TYPE_EXT":
+      return undefined;
+    default: {
+      const range = contextOf(type, attachType).returns;
+      return range === undefined ? undefined : { min: range[0], max: range[1] };
+    }
+  }
+}
+
+const MAX_ERRNO = 4095;
+/** Hooks that answer yes or no. @see kernel/bpf/bpf_lsm.c `bool_lsm_hooks` */
+const BOOL_HOOKS = /^(bpf_lsm_)?(audit_rule_known|inode_xattr_skipcap)$/;
+
+function lsmRange(env: VerifierEnv, attachType: AttachTypeName | undefined): ReturnRange | undefined {
+  if (attachType === "BPF_LSM_CGROUP")
+    return hookReturns(env) === 0 ? { min: 1, max: 1 } : { min: 0, max: 1 };
+  if (BOOL_HOOKS.test(env.program.attachTo ?? "")) return { min: 0, max: 1, is32: true };
+  return { min: -MAX_ERRNO, max: 0, is32: true };
+}
