@@ -4,23 +4,14 @@ import type { VerifierEnv } from "./env.ts";
 import type { VerifierProgram } from "./input.ts";
 import { type Fail, failOf } from "./prechecks-fail.ts";
 
-/** `BPF_COMPLEXITY_LIMIT_INSNS`: slots of a program, and `BPF_MAXINSNS` without CAP_BPF. */
-const MAX_SLOTS = 1_000_000;
-const MAX_SLOTS_UNPRIVILEGED = 4096;
-
 /**
- * What bpf(2) refuses before the verifier proper starts, without a word in its log: sizes, rights, attach types. The
- * messages are ours.
+ * What bpf(2) refuses before the verifier proper starts, without a word in its log: rights and attach types (the size is
+ * checked where the program is taken in). The messages are ours.
  * @see kernel/bpf/syscall.c `bpf_prog_load` @ v6.18
  */
 export function checkLoad(env: VerifierEnv): void {
-  const { program, insns } = env;
+  const { program } = env;
   const fail = failOf(env);
-  const limit = env.bpfCapable ? MAX_SLOTS : MAX_SLOTS_UNPRIVILEGED;
-  if (insns.length === 0 || insns.length > limit) {
-    const message = `a program has 1 to ${limit} instructions, this one has ${insns.length}`;
-    fail("verifier/bad-program-size", message, "E2BIG");
-  }
   checkRights(env, fail);
   const allowed = ATTACH_TYPES_OF[program.type];
   const attachType = effectiveAttachType(program);

@@ -9,7 +9,6 @@ import type { Capabilities, VerifierMap, VerifierProgram, VerifierProgramFlags }
 import { VerifierLog } from "./log.ts";
 import { fieldFindings, PreChecks } from "./prechecks.ts";
 import { type InsnAux, State } from "./state.ts";
-import { StatePool } from "./states.ts";
 
 /** What a test says of a program; the rest is a socket filter's. */
 export interface TestProgram {

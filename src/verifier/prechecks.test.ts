@@ -21,13 +21,6 @@ const RETURN = "r0 = 0\nexit\n";
 
 const cases: readonly (TestProgram & { name: string; want: string })[] = [
   { name: "the least program", text: RETURN, want: "fine" },
-  { name: "no program", text: "", want: "a program has 1 to 1000000 instructions, this one has 0" },
-  {
-    name: "too long without CAP_BPF",
-    text: `${"r0 = 0\n".repeat(4096)}exit`,
-    capabilities: "unprivileged",
-    want: "a program has 1 to 4096 instructions, this one has 4097",
-  },
   { name: "runs off its end", text: "r0 = 0", want: "last insn is not an exit or jmp" },
   { name: "jump behind the end", text: "goto +1\nexit", want: "jump out of range from insn 0 to 2" },
   { name: "jump before the start", text: "goto -2\nexit", want: "jump out of range from insn 0 to -1" },

@@ -36,6 +36,7 @@ export class PreChecks implements PrePort {
   prepare(env: VerifierEnv): void {
     const { insns, aux, program } = env;
     const fail = failOf(env);
+    aux.mapIndex.fill(-1);
     checkLoad(env);
     checkFuncInfo(program.funcs, program.btf, fail);
     env.subprogs = findSubprograms({

@@ -2,7 +2,6 @@
 
 /** Errors raised by the checks before (and after) the walk. */
 export const PRE_ERRORS = {
-  "verifier/bad-program-size": "a program has 1 to {limit} instructions",
   "verifier/missing-capability":
     "loading/calling other bpf or kernel functions are allowed for CAP_BPF and CAP_SYS_ADMIN",
   "verifier/bad-attach-type": "programs of type {type} cannot have attach type {attach}",
