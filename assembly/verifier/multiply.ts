@@ -57,7 +57,6 @@ export function multiplyUnsigned(p: usize, lo: u64, hi: u64, srcLo: u64, srcHi: 
 function fitsSigned(a: i64, b: i64): bool {
   if (<i64>(<i32>a) == a && <i64>(<i32>b) == b) return true;
   if (a == 0 || b == 0) return true;
-  if (a == -1) return b != i64.MIN_VALUE;
   if (b == -1) return a != i64.MIN_VALUE;
   return (a * b) / b == a;
 }

@@ -23,6 +23,8 @@ import {
 import { markChainPrecision } from "./precision.ts";
 import {
   ADD_CONST,
+  ADD_CONST32,
+  ADD_CONST64,
   BASE_TYPE_MASK,
   isPacketPointer,
   RegType,
@@ -37,6 +39,7 @@ import {
   checkRegWriteUnknown,
   clearScalarId,
   isConst,
+  isConst32,
   isPointerValue,
   MAX_VAR_OFF,
   markUnknown,
@@ -45,6 +48,8 @@ import {
   smin,
 } from "./regs.ts";
 import { Scratch } from "./scratch.ts";
+import { frameReg } from "./state-rows.ts";
+import { pushPath } from "./states.ts";
 
 const ADD = 0x00;
 const SUB = 0x10;
@@ -59,6 +64,8 @@ const XOR = 0xa0;
 const MOV = 0xb0;
 const ARSH = 0xc0;
 const END = 0xd0;
+/** Of BPF_END: big endian. The machine whose verdicts these are is little-endian. */
+const TO_BE = 0x08;
 
 /** The operators as messages write them, by `opcode >> 4`. @see kernel/bpf/disasm.c `bpf_alu_string` */
 const OPERATORS = [
@@ -85,7 +92,7 @@ export function checkAlu(env: VerifierEnv, insn: number): void {
   const code = opcode & CODE_MASK;
   const dst = insns.dst[insn];
   if (code === MOV) checkMove(env, insn, opcode, dst);
-  else if (code === END || code === NEG) checkUnary(env, opcode, code, dst);
+  else if (code === END || code === NEG) checkUnary(env, insn, opcode, code, dst);
   else checkBinary(env, insn, opcode, code, dst);
   checkBounds(env, env.reg(dst), "alu");
 }
@@ -112,18 +119,26 @@ export function checkBounds(env: VerifierEnv, row: number, context: string): voi
   env.domain.setUnbounded(row);
 }
 
-function checkUnary(env: VerifierEnv, opcode: number, code: number, dst: number): void {
+function checkUnary(env: VerifierEnv, insn: number, opcode: number, code: number, dst: number): void {
   checkRegRead(env, dst);
   const row = env.reg(dst);
   if (isPointerValue(env, row)) {
     env.fail("verifier/pointer-arithmetic", `R${dst} pointer arithmetic prohibited`, "EACCES");
   }
-  if (code === NEG && env.mem.i32[row + TYPE] === RegType.SCALAR_VALUE) {
-    checkRegWrite(env, dst);
-    env.domain.aluScalar(NEG, classOf(opcode) === Class.ALU64 ? 1 : 0, row, row);
+  if (env.mem.i32[row + TYPE] !== RegType.SCALAR_VALUE) {
+    checkRegWriteUnknown(env, dst);
+    return;
+  }
+  checkRegWrite(env, dst);
+  const is64 = classOf(opcode) === Class.ALU64;
+  if (code === NEG) {
+    env.domain.aluScalar(NEG, is64 ? 1 : 0, row, row);
     clearScalarId(env, row);
   } else {
-    checkRegWriteUnknown(env, dst);
+    const bytes = env.insns.imm[insn] / 8;
+    const reverse = is64 || (opcode & TO_BE) !== 0;
+    env.domain.swapBytes(row, bytes, reverse ? 1 : 0);
+    if (reverse || bytes < 8) clearScalarId(env, row);
   }
 }
 
@@ -256,21 +271,61 @@ function compute(
       return;
     }
   }
-  // An addition of a small constant keeps the link to the other copies.
-  const constant =
-    code === ADD && is64 && isConst(env, src) && mem.i32[src + VAR_VALUE + 1] === 0
-      ? mem.i32[src + VAR_VALUE]
-      : -1;
+  if ((code === AND || code === OR) && isConst(env, src)) forkOnSign(env, insn, dst);
   const same = fromReg && insns.src[insn] === dst;
-  domain.aluScalar(code, is64 ? 1 : 0, to, src);
+  const distance = env.bpfCapable && !same ? distanceAfter(env, code, is64, to, src) : undefined;
+  if (domain.aluScalar(code, is64 ? 1 : 0, to, src) !== 0) {
+    markUnknown(env, to);
+    return;
+  }
   const { i32 } = mem;
   const id = i32[to + ID];
-  if (env.bpfCapable && id !== 0 && constant >= 0 && !same && (id & ADD_CONST) === 0) {
-    i32[to + ID] = id | ADD_CONST;
-    i32[to + OFF] = constant;
+  if (distance !== undefined && id !== 0 && (id & ADD_CONST) === 0) {
+    i32[to + ID] = id | (is64 ? ADD_CONST64 : ADD_CONST32);
+    i32[to + OFF] = distance;
   } else {
     i32[to + ID] = 0;
     i32[to + OFF] = 0;
+  }
+}
+
+/** How far a copy is from the others after adding or subtracting a constant; undefined where that says nothing. */
+function distanceAfter(
+  env: VerifierEnv,
+  code: number,
+  is64: boolean,
+  to: number,
+  src: number,
+): number | undefined {
+  if (code !== ADD && code !== SUB) return undefined;
+  const { i32 } = env.mem;
+  const low = i32[src + VAR_VALUE];
+  if (is64) {
+    if (!isConst(env, src) || i32[src + VAR_VALUE + 1] !== low >> 31) return undefined;
+  } else if (!isConst32(env, src) || i32[to + UMAX + 1] !== 0) {
+    return undefined;
+  }
+  if (code === ADD) return low;
+  return low === -0x8000_0000 ? undefined : 0 - low;
+}
+
+/**
+ * A number that is -1 or 0, such as a sign spread by `s>>= 63`: `&` and `|` with a constant are walked for each of the
+ * two. This path goes on with -1. `maybe_fork_scalars`
+ */
+function forkOnSign(env: VerifierEnv, insn: number, dst: number): void {
+  const { domain } = env;
+  const width = domain.minusOneOrZero(env.reg(dst));
+  if (width === 0) return;
+  const zero = pushPath(env, insn, insn, false);
+  const other = frameReg(zero.frames[zero.curFrame], dst);
+  const row = env.reg(dst);
+  if (width === 64) {
+    domain.markKnown(other, 0, 0);
+    domain.markKnown(row, -1, -1);
+  } else {
+    domain.setConst32(other, 0);
+    domain.setConst32(row, -1);
   }
 }
 

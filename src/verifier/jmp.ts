@@ -9,6 +9,7 @@ import { markChainPrecision } from "./precision.ts";
 import { markNotNull, markPtrOrNullRegs } from "./refs.ts";
 import {
   ADD_CONST,
+  ADD_CONST32,
   AT_PKT_END,
   BASE_TYPE_MASK,
   BEYOND_PKT_END,
@@ -270,6 +271,8 @@ function syncLinked(
     if (row === known || i32[row + TYPE] !== RegType.SCALAR_VALUE) continue;
     const other = i32[row + ID];
     if ((other & ~ADD_CONST) !== (id & ~ADD_CONST)) continue;
+    // One is a 64-bit distance away, the other a 32-bit one: between them there is none.
+    if (((other ^ id) & ADD_CONST) === ADD_CONST) continue;
     const off = i32[row + OFF];
     if (((other | id) & ADD_CONST) === 0 || off === i32[known + OFF]) {
       domain.copyRow(row, known);
@@ -278,7 +281,7 @@ function syncLinked(
       domain.copyRow(row, known);
       i32[row + OFF] = off;
       i32[row + ID] = other;
-      domain.addConst(row, distance);
+      domain.addConst(row, distance, ((other | id) & ADD_CONST32) !== 0 ? 1 : 0);
     }
   }
 }

@@ -142,8 +142,12 @@ export const BEYOND_PKT_END = -1;
 /** … and found at the end or beyond. */
 export const AT_PKT_END = -2;
 
-/** Set in ID of a linked scalar whose OFF is a distance. `BPF_ADD_CONST` */
-export const ADD_CONST = 1 << 31;
+/** Set in ID of a linked scalar whose OFF is a distance that a 64-bit operation made. `BPF_ADD_CONST64` */
+export const ADD_CONST64 = 1 << 31;
+/** … that a 32-bit operation made. `BPF_ADD_CONST32` */
+export const ADD_CONST32 = 1 << 30;
+/** Either. `BPF_ADD_CONST` */
+export const ADD_CONST: number = ADD_CONST64 | ADD_CONST32;
 
 /** Kinds of dynptrs. @see `enum bpf_dynptr_type` */
 export const DynptrType = { INVALID: 0, LOCAL: 1, RINGBUF: 2, SKB: 3, XDP: 4, SKB_META: 5, FILE: 6 } as const;
