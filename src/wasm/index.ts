@@ -1,0 +1,5 @@
+export * from "./byte-writer.ts";
+export * from "./func-body.ts";
+export * from "./module-builder.ts";
+export * from "./opcodes.ts";
+export * from "./types.ts";
