@@ -168,7 +168,7 @@ function checkArgs(env: VerifierEnv, subprog: Subprog): void {
         break;
       case "btf":
         if (arg.nullable && isNull(env, row)) break;
-        env.kfuncs.checkBtfArg(env, n, arg.btfId, arg.flags);
+        env.kfuncs.checkBtfArg(env, n, arg.btfId, arg.flags | (arg.nullable ? MAYBE_NULL : 0));
         break;
       case "arena":
         if (type !== RegType.PTR_TO_ARENA && type !== RegType.SCALAR_VALUE) {

@@ -11,6 +11,7 @@ import type { Verdict, VerifierError, VerifierProgram, VerifierStats, VerifyOpti
 import { Kfuncs } from "./kfuncs/port.ts";
 import { VerifierLog } from "./log.ts";
 import { fieldFindings, PreChecks } from "./prechecks.ts";
+import { isKfuncCall } from "./prechecks-calls.ts";
 import { Scratch } from "./scratch.ts";
 import type { InsnAux } from "./state.ts";
 import { currentState } from "./states.ts";
@@ -92,10 +93,20 @@ function run(env: VerifierEnv): Rejection | Unsupported | undefined {
     env.pre.prepare(env);
     walkProgram(env);
     env.pre.finish(env);
+    checkKfuncsResolved(env);
     return undefined;
   } catch (error) {
     if (error instanceof Rejection || error instanceof Unsupported) return error;
     throw error;
+  }
+}
+
+/** A call of a kernel function that does not exist must turn out to be dead code. `fixup_kfunc_call` */
+function checkKfuncsResolved(env: VerifierEnv): void {
+  const { insns, aux } = env;
+  for (let insn = 0; insn < insns.length; insn++) {
+    if (aux.seen[insn] === 0 || !isKfuncCall(insns, insn) || insns.imm[insn] !== 0) continue;
+    env.fail("verifier/bad-kfunc-call", "invalid kernel function call not eliminated in verifier pass");
   }
 }
 

@@ -26,7 +26,7 @@ import { finishPath, Visit, visitState } from "./prune.ts";
 import { checkResourceLeak } from "./refs.ts";
 import { BASE_TYPE_MASK, RegType } from "./register-types.ts";
 import { checkRegRead, checkRegWrite, checkRegWriteUnknown, markPointer, markUnknown } from "./regs.ts";
-import { loadState } from "./states.ts";
+import { loadState, pushPath } from "./states.ts";
 
 /** `BPF_COMPLEXITY_LIMIT_INSNS` */
 const INSN_LIMIT = 1_000_000;
@@ -268,8 +268,9 @@ function walkExit(env: VerifierEnv, exception: boolean): number {
 function walkLoadImmediate(env: VerifierEnv, insn: number, opcode: number): number {
   const mode = opcode & MODE_MASK;
   if (mode === Mode.ABS || mode === Mode.IND) return walkLoadPacket(env, insn, opcode);
-  if (!isWide(opcode)) env.fail("verifier/bad-instruction", "invalid BPF_LD_IMM insn");
   const { insns, mem, aux } = env;
+  if (!isWide(opcode)) env.fail("verifier/bad-instruction", "invalid BPF_LD_IMM insn");
+  if (insns.off[insn] !== 0) env.fail("verifier/bad-instruction", "BPF_LD_IMM64 uses reserved fields");
   const dst = insns.dst[insn];
   checkRegWriteUnknown(env, dst);
   const row = env.reg(dst);
@@ -333,5 +334,10 @@ function walkLoadPacket(env: VerifierEnv, insn: number, opcode: number): number 
   env.access.checkCtxReg(env, 6);
   clearCallerSaved(env);
   markUnknown(env, env.reg(0));
-  return insn + 1;
+  if (cur.curFrame === 0) return insn + 1;
+  // Outside of the packet the program ends with 0; what the kernel generates ends the function only.
+  pushPath(env, insn + 1, insn, false);
+  markPointer(env, env.reg(0), RegType.SCALAR_VALUE);
+  env.pre.stackLiveness.update(env);
+  return leaveFunction(env);
 }

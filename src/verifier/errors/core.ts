@@ -58,5 +58,6 @@ export const CORE_ERRORS = {
   "verifier/ld-abs-in-callback": "cannot use BPF_LD_[ABS|IND] within callback",
   "verifier/ld-abs-context": "at the time of BPF_LD_ABS|IND R6 != pointer to skb",
   "verifier/program-size": "program has {count} instructions, 1 to {limit} are allowed",
+  "verifier/bad-kfunc-call": "invalid kernel function call not eliminated in verifier pass",
   "verifier/internal": "verifier bug",
 } as const;
