@@ -191,7 +191,7 @@ function argument(
   const special = specialArg(env, target, param);
   if (special !== undefined && special.btfId === undefined) return special; // a buffer
   const pointee = skipModifiers(btf, type.type);
-  if (type.type === 0 || btf.types[pointee]?.kind === "int") return SCALAR;
+  if (pointee === 0 || btf.types[pointee]?.kind === "int") return SCALAR;
   if (special !== undefined) return special;
   return pointer(env, target, index, param, type.type);
 }

@@ -1,9 +1,9 @@
 import type { BtfRecord } from "../access/record.ts";
 import type { VerifierEnv } from "../env.ts";
-import { TYPE } from "../layout.ts";
+import { checkArgOffset } from "../helpers/arg-types.ts";
 import { checkDynptrUse, destroyDynptr } from "../objects/dynptr.ts";
 import type { ContextLoad, KfuncPort, MemAccess, SpecialField } from "../ports.ts";
-import { DynptrType, RegType } from "../register-types.ts";
+import { DynptrType } from "../register-types.ts";
 import { checkBtfArgument } from "./btf-argument.ts";
 import { checkCall } from "./call.ts";
 import { contextAccess } from "./context-access.ts";
@@ -45,8 +45,13 @@ export class Kfuncs implements KfuncPort {
   }
 
   checkDynptrArg(env: VerifierEnv, reg: number, insn: number): void {
-    const constant = env.mem.i32[env.reg(reg) + TYPE] === RegType.CONST_PTR_TO_DYNPTR;
-    checkDynptrUse(env, reg, insn, { uninit: false, constant, type: DynptrType.INVALID, cloneRefId: 0 });
+    checkArgOffset(env, reg, false, true);
+    checkDynptrUse(env, reg, insn, {
+      uninit: false,
+      constant: true,
+      type: DynptrType.INVALID,
+      cloneRefId: 0,
+    });
   }
 
   checkBtfArg(env: VerifierEnv, reg: number, btfId: number, flags: number): void {
