@@ -1,3 +1,5 @@
+import { ADD_CONST } from "./register-types.ts";
+
 /** Ids of an old state and those that stand for them in the current one: `struct bpf_idmap`. */
 export class IdMap {
   private readonly old = new Int32Array(MAX);
@@ -24,9 +26,15 @@ export class IdMap {
     return true;
   }
 
-  /** As {@link check} for scalars: one without id is linked to nothing, which a fresh id says. `check_scalar_ids` */
+  /**
+   * As {@link check} for scalars: an old one without id fits any; a current one without is linked to nothing, which a
+   * fresh id says. Where the id carries a distance, the pair without it must agree too. `check_scalar_ids` @ v6.18.y
+   */
   checkScalar(old: number, cur: number): boolean {
-    return this.check(old !== 0 ? old : ++this.temporary, cur !== 0 ? cur : ++this.temporary);
+    if (old === 0) return true;
+    const id = cur !== 0 ? cur : ++this.temporary;
+    if (!this.check(old, id)) return false;
+    return (old & ADD_CONST) === 0 || this.check(old & ~ADD_CONST, id & ~ADD_CONST);
   }
 }
 

@@ -424,7 +424,8 @@ function rowSafe(env: VerifierEnv, old: number, cur: number, exact: Exact): bool
       if (i32[old + PRECISE] === 0 && exact === Exact.NO) return true;
       const oldId = i32[old + ID];
       const curId = i32[cur + ID];
-      if (((oldId ^ curId) & ADD_CONST) !== 0) return false;
+      // An old scalar without links relied on none: what the current one is linked to does not matter.
+      if (oldId !== 0 && ((oldId ^ curId) & ADD_CONST) !== 0) return false;
       if ((oldId & ADD_CONST) !== 0 && i32[old + OFF] !== i32[cur + OFF]) return false;
       return domain.scalarContains(old, cur) !== 0 && ids.checkScalar(oldId, curId);
     }
