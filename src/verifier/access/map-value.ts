@@ -1,4 +1,4 @@
-import { mapTypeRow, UAPI } from "../../abi/index.ts";
+import { type MapTypeName, mapTypeRow, UAPI } from "../../abi/index.ts";
 import type { VerifierEnv } from "../env.ts";
 import type { VerifierMap } from "../input.ts";
 import { A } from "../layout.ts";
@@ -7,6 +7,14 @@ import { isConst, smin, umax } from "../regs.ts";
 import { checkRegion } from "./memory-region.ts";
 import { FIELD_KINDS, isKptr } from "./record.ts";
 import { constLow } from "./row.ts";
+
+/** Device maps hand out the kernel's own device numbers: `BPF_F_RDONLY_PROG` without being asked for. */
+const READ_ONLY_TYPES: ReadonlySet<MapTypeName> = new Set<MapTypeName>(["BPF_MAP_TYPE_DEVMAP", "BPF_MAP_TYPE_DEVMAP_HASH"]);
+
+/** Programs may only read the map's values. */
+export function isProgramReadOnly(map: VerifierMap): boolean {
+  return (map.flags & UAPI.BPF_F_RDONLY_PROG) !== 0 || READ_ONLY_TYPES.has(map.type);
+}
 
 /** The map's flags let programs write (or read) its values. `check_map_access_type` @ v6.18 */
 export function checkMapDirection(
@@ -17,7 +25,7 @@ export function checkMapDirection(
   access: MemAccess,
 ): void {
   const map = env.maps[env.mem.i32[env.reg(reg) + A]];
-  if (access === MemAccess.WRITE && (map.flags & UAPI.BPF_F_RDONLY_PROG) !== 0) {
+  if (access === MemAccess.WRITE && isProgramReadOnly(map)) {
     env.fail(
       "verifier/map-read-only",
       `write into map forbidden, value_size=${map.valueSize} off=${off} size=${size}`,

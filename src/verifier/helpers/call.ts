@@ -1,7 +1,7 @@
 // One algorithm: a call of a helper function.
-import { type HelperName, PROGRAM_TYPES, UAPI } from "../../abi/index.ts";
+import { type HelperName, PROGRAM_TYPES } from "../../abi/index.ts";
 import { checkConstString } from "../access/helper-memory.ts";
-import { mapTypeNumber } from "../access/map-value.ts";
+import { isProgramReadOnly, mapTypeNumber } from "../access/map-value.ts";
 import { attachTypeOf, programTypeOf } from "../access/program-type.ts";
 import { constLow } from "../access/row.ts";
 import { inRcuSection, inSleepable } from "../access/trust.ts";
@@ -116,7 +116,7 @@ export class HelperCalls {
   private checkMapUse(env: VerifierEnv): void {
     const { call } = this;
     if (call.map < 0 || !MAP_WRITERS.has(call.proto.name)) return;
-    if ((env.maps[call.map].flags & UAPI.BPF_F_RDONLY_PROG) !== 0) {
+    if (isProgramReadOnly(env.maps[call.map])) {
       env.fail("verifier/map-read-only", "write into map forbidden", "EACCES");
     }
   }
@@ -327,7 +327,9 @@ function isAllowedHere(env: VerifierEnv, name: HelperName): boolean {
   if (name === "ima_inode_hash" || name === "ima_file_hash") {
     return type === "BPF_PROG_TYPE_LSM" ? env.unsupported(`bpf_${name} in LSM programs`) : false;
   }
-  if ((name === "sk_storage_get" || name === "sk_storage_delete") && type === "BPF_PROG_TYPE_TRACING") {
+  const isSkStorage = name === "sk_storage_get" || name === "sk_storage_delete";
+  if (isSkStorage && type === "BPF_PROG_TYPE_SYSCALL") return false;
+  if (isSkStorage && type === "BPF_PROG_TYPE_TRACING") {
     if (attach === "BPF_TRACE_ITER") return true;
     if (attach === "BPF_MODIFY_RETURN") return false;
     return attach === "BPF_TRACE_RAW_TP" || !(hookName(env) ?? "").startsWith("bpf_sk_storage");

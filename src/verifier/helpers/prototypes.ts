@@ -171,13 +171,24 @@ const SOCKET_OPTION_GET: readonly ArgType[] = [
   "CONST_SIZE",
 ];
 const VARIANTS: readonly (readonly [HelperName, readonly ProgramTypeName[], readonly ArgType[]])[] = [
-  ["get_socket_cookie", ["BPF_PROG_TYPE_SK_REUSEPORT", "BPF_PROG_TYPE_LSM"], SOCKET_POINTER],
-  ["xdp_get_buff_len", ["BPF_PROG_TYPE_LSM"], ["PTR_TO_BTF_ID"]],
+  ["get_socket_cookie", ["BPF_PROG_TYPE_SK_REUSEPORT", "BPF_PROG_TYPE_LSM", "BPF_PROG_TYPE_SYSCALL"], SOCKET_POINTER],
+  ["xdp_get_buff_len", ["BPF_PROG_TYPE_LSM", "BPF_PROG_TYPE_SYSCALL"], ["PTR_TO_BTF_ID"]],
   ["setsockopt", ["BPF_PROG_TYPE_CGROUP_SOCKOPT"], SOCKET_OPTION],
   ["getsockopt", ["BPF_PROG_TYPE_CGROUP_SOCKOPT"], SOCKET_OPTION_GET],
 ];
 
+/** Types where `get_cgroup_classid` asks the packet; in the others it asks the current task. */
+const CLASSID_OF_PACKET: ReadonlySet<ProgramTypeName> = new Set<ProgramTypeName>([
+  "BPF_PROG_TYPE_SCHED_CLS",
+  "BPF_PROG_TYPE_SCHED_ACT",
+  "BPF_PROG_TYPE_LWT_IN",
+  "BPF_PROG_TYPE_LWT_OUT",
+  "BPF_PROG_TYPE_LWT_XMIT",
+  "BPF_PROG_TYPE_LWT_SEG6LOCAL",
+]);
+
 function argTypes(name: HelperName, type: ProgramTypeName): readonly ArgType[] {
+  if (name === "get_cgroup_classid" && !CLASSID_OF_PACKET.has(type)) return [];
   const variant = VARIANTS.find(([helper, types]) => helper === name && types.includes(type));
   return variant?.[2] ?? helperArgs(name, type);
 }
