@@ -1,5 +1,5 @@
 import { BpfError } from "../base/index.ts";
-import { BtfIndex } from "../btf/index.ts";
+import { type Btf, BtfIndex } from "../btf/index.ts";
 import { decode, type InsnTable } from "../isa/index.ts";
 import { Access } from "./access/access.ts";
 import { DomainMemory, scratchRow } from "./domain.ts";
@@ -35,6 +35,8 @@ const KEEP_WORDS = (64 * 1024 * 1024) / 4;
 export class Verifier {
   private readonly wasm = new WebAssembly.Module(decodeBase64(DOMAIN_WASM_BASE64));
   private memory: DomainMemory | undefined;
+  /** Name indexes are large: one for each BTF, as long as it is in use. */
+  private readonly indexes = new WeakMap<Btf, BtfIndex>();
 
   /**
    * The verdict. Rejection is a result; @throws BpfError only for input that is no program at all (`verifier/bad-input`).
@@ -62,7 +64,7 @@ export class Verifier {
       options,
       insns,
       btfs,
-      btfIndexes: btfs.map((btf) => btf && new BtfIndex(btf)),
+      btfIndexes: btfs.map((btf) => btf && this.indexOf(btf)),
       log: new VerifierLog(options.logLevel ?? 0, options.logLimit ?? 1 << 24),
       mem: this.memory,
       access: new Access(),
@@ -78,6 +80,15 @@ export class Verifier {
     env.domain.markUnknown(unbound);
     if (env.log.traces) attachTrace(env);
     return env;
+  }
+
+  private indexOf(btf: Btf): BtfIndex {
+    let index = this.indexes.get(btf);
+    if (index === undefined) {
+      index = new BtfIndex(btf);
+      this.indexes.set(btf, index);
+    }
+    return index;
   }
 }
 
