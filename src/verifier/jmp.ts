@@ -4,7 +4,19 @@ import { checkBounds } from "./alu.ts";
 import { scratchRow } from "./domain.ts";
 import type { VerifierEnv } from "./env.ts";
 import { DST_IS_POINTER, LINKED_COUNT_SHIFT, LINKED_IS_REG, pushHistory, SRC_IS_POINTER } from "./history.ts";
-import { A, F_SLOTS, FRAME_REGS, ID, OFF, SlotType, TYPE, UMAX, VAR_MASK, VAR_VALUE } from "./layout.ts";
+import {
+  A,
+  F_CALLSITE,
+  F_SLOTS,
+  FRAME_REGS,
+  ID,
+  OFF,
+  SlotType,
+  TYPE,
+  UMAX,
+  VAR_MASK,
+  VAR_VALUE,
+} from "./layout.ts";
 import { markChainPrecision } from "./precision.ts";
 import { markNotNull, markPtrOrNullRegs } from "./refs.ts";
 import {
@@ -220,14 +232,20 @@ function isLinked(i32: Int32Array, row: number): boolean {
   return i32[row + TYPE] === RegType.SCALAR_VALUE && i32[row + ID] !== 0;
 }
 
-/** Adds all copies of the scalar with this id; the seventh and later are cut loose. `collect_linked_regs` */
+/**
+ * Adds all copies of the scalar with this id, in registers that are still read and in slots; the seventh and later are
+ * cut loose. `collect_linked_regs` @ v6.18.y
+ */
 function collectLinked(env: VerifierEnv, linkedId: number): void {
   const { i32, u8 } = env.mem;
   const { cur } = env;
   const id = linkedId & ~ADD_CONST;
   for (let f = cur.curFrame; f >= 0; f--) {
     const frame = cur.frames[f];
+    const at = f === cur.curFrame ? env.insn : i32[cur.frames[f + 1] + F_CALLSITE];
+    const live = env.aux.liveRegs[at];
     for (let n = 0; n < FRAME_REGS - 1; n++) {
+      if ((live & (1 << n)) === 0) continue;
       const row = frameReg(frame, n);
       if (i32[row + TYPE] === RegType.SCALAR_VALUE && (i32[row + ID] & ~ADD_CONST) === id) {
         addLinked(env, row, f | (n << 3) | LINKED_IS_REG);
