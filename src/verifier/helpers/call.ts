@@ -5,7 +5,7 @@ import { isProgramReadOnly, mapTypeNumber } from "../access/map-value.ts";
 import { attachTypeOf, programTypeOf } from "../access/program-type.ts";
 import { constLow } from "../access/row.ts";
 import { inRcuSection, inSleepable } from "../access/trust.ts";
-import { pushCallback } from "../calls.ts";
+import { leaveFunction, pushCallback } from "../calls.ts";
 import { BTF_KERNEL, type VerifierEnv } from "../env.ts";
 import { A, F_CALLBACK_DEPTH, ID, OFF, REF_OBJ_ID, TYPE } from "../layout.ts";
 import { dynptrRow, releaseDynptr } from "../objects/dynptr.ts";
@@ -13,8 +13,9 @@ import { sleeplessRegion } from "../objects/regions.ts";
 import { markChainPrecision } from "../precision.ts";
 import { checkResourceLeak, clearPacketPointers, dropReference, releaseReference } from "../refs.ts";
 import { DynptrType, RegType, regTypeName, TypeFlag } from "../register-types.ts";
-import { forEachRow, isConst, isNull, markInvalid, markNotInit, umax } from "../regs.ts";
+import { forEachRow, isConst, isNull, markInvalid, markNotInit, markUnknown, umax } from "../regs.ts";
 import { markHelperWrite } from "../stack.ts";
+import { pushPath } from "../states.ts";
 import { checkArg } from "./args.ts";
 import { type HelperUser, hasTrampoline, isHelperAvailable } from "./availability.ts";
 import { CallState } from "./call-state.ts";
@@ -38,6 +39,19 @@ const MAP_WRITERS: ReadonlySet<HelperName> = new Set<HelperName>([
 interface LoopInline {
   readonly fits: boolean;
   readonly subprog: number;
+}
+
+/**
+ * A tail call that succeeds ends the function: its caller goes on with whatever the other program returned and a packet it may
+ * have changed. The path behind a tail call that fails is walked later, its packet as it was.
+ */
+function returnByTailCall(env: VerifierEnv, insn: number): void {
+  if (env.cur.curFrame === 0) return;
+  pushPath(env, insn + 1, insn, false);
+  clearPacketPointers(env);
+  markUnknown(env, env.reg(0));
+  env.pre.stackLiveness.update(env);
+  env.next = leaveFunction(env);
 }
 
 /** Helper calls of one verification. */
@@ -68,7 +82,8 @@ export class HelperCalls {
     markReturn(env, call, cpuObject);
     this.checkMapType(env);
     if (proto.name === "get_func_ip") checkFuncIp(env, proto);
-    if (changesPacket) clearPacketPointers(env);
+    if (proto.name === "tail_call") returnByTailCall(env, insn);
+    else if (changesPacket) clearPacketPointers(env);
   }
 
   private prototype(env: VerifierEnv, id: number): HelperProto {
