@@ -273,9 +273,8 @@ static void verify_prog(void)
 		if (insns[i].code != (BPF_LD | BPF_IMM | BPF_DW))
 			continue;
 		if (insns[i].src_reg == BPF_PSEUDO_MAP_FD || insns[i].src_reg == BPF_PSEUDO_MAP_VALUE) {
-			char name[16];
-			snprintf(name, sizeof(name), "%d", insns[i].imm);
-			insns[i].imm = object(maps, n_maps, name)->fd;
+			int map = insns[i].imm; /* a program may be wrong about it */
+			insns[i].imm = map >= 0 && map < n_maps ? maps[map].fd : -1;
 		}
 		i++;
 	}

@@ -1,6 +1,6 @@
 // One program before our verifier and its answer beside the kernel's.
 import { BpfError } from "../../src/base/index.ts";
-import { type Verdict, type VerifierProgram, type VerifyOptions, verify } from "../../src/verifier/index.ts";
+import type { Verdict, Verifier, VerifierProgram, VerifyOptions } from "../../src/verifier/index.ts";
 import type { Row } from "./corpora.ts";
 import { normLines } from "./norm.ts";
 
@@ -35,7 +35,12 @@ export interface Outcome {
 }
 
 /** Judges a row. Never throws. */
-export function judge(row: Row, program: () => VerifierProgram, options: VerifyOptions = {}): Outcome {
+export function judge(
+  verifier: Verifier,
+  row: Row,
+  program: () => VerifierProgram,
+  options: VerifyOptions = {},
+): Outcome {
   let input: VerifierProgram;
   try {
     input = program();
@@ -46,7 +51,7 @@ export function judge(row: Row, program: () => VerifierProgram, options: VerifyO
   const start = performance.now();
   let verdict: Verdict;
   try {
-    verdict = verify(input, options);
+    verdict = verifier.verify(input, options);
   } catch (error) {
     const us = (performance.now() - start) * 1000;
     return { row, difference: "crash", text: firstLine(error), message: stackOf(error), us };

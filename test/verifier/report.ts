@@ -19,7 +19,7 @@
 // "processed" counts accepted programs whose number of processed instructions differs; their ratio is in the summary.
 import { writeFileSync } from "node:fs";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
-import { type VerifyOptions, verify } from "../../src/verifier/index.ts";
+import { Verifier, type VerifyOptions } from "../../src/verifier/index.ts";
 import {
   CORPORA,
   type CorpusName,
@@ -61,8 +61,9 @@ else work();
 
 function work(): void {
   const programs = new Programs();
+  const verifier = new Verifier();
   parentPort!.on("message", ({ id, row, options }: Task) => {
-    const outcome = judge(row, () => programs.program(row), options);
+    const outcome = judge(verifier, row, () => programs.program(row), options);
     parentPort!.postMessage({ id, outcome });
   });
 }
@@ -279,7 +280,10 @@ function groups(kind: Difference, outcomes: readonly Outcome[], limit: number): 
 
 function printLog(row: Row, options: Options): void {
   const level = options.log!;
-  const verdict = verify(new Programs().program(row), { ...verifyOptions(options), logLevel: level });
+  const verdict = new Verifier().verify(new Programs().program(row), {
+    ...verifyOptions(options),
+    logLevel: level,
+  });
   const end =
     verdict.verdict === "rejected"
       ? `${verdict.error.code}: ${verdict.error.message} @${verdict.error.insn}`
