@@ -482,7 +482,7 @@ function stackSafe(env: VerifierEnv, old: number, cur: number, exact: Exact): bo
     const oldTypes = frameSlotTypes(old, slot);
     const inCur = slot < curSlots;
     const curTypes = frameSlotTypes(cur, slot);
-    if (exact === Exact.EXACT) {
+    if (exact !== Exact.NO) {
       if (!inCur) return false;
       for (let i = 0; i < 8; i++) if (u8[oldTypes + i] !== u8[curTypes + i]) return false;
     }

@@ -23,7 +23,7 @@ import { A, B, F_FLAGS, FrameFlag, OFF, TYPE } from "./layout.ts";
 import { savePointerType } from "./pointer-type.ts";
 import { MemAccess } from "./ports.ts";
 import { finishPath, Visit, visitState } from "./prune.ts";
-import { checkResourceLeak, clearPacketPointers } from "./refs.ts";
+import { checkResourceLeak } from "./refs.ts";
 import { BASE_TYPE_MASK, RegType } from "./register-types.ts";
 import { checkRegRead, checkRegWrite, checkRegWriteUnknown, markPointer, markUnknown } from "./regs.ts";
 import { loadState, pushPath } from "./states.ts";
@@ -236,21 +236,9 @@ function walkCall(env: VerifierEnv, insn: number): number {
     if (env.kfuncs.isThrow(env, insn)) return walkExit(env, true);
   } else {
     env.access.checkHelperCall(env, insn);
-    if (insns.imm[insn] === TAIL_CALL && cur.curFrame > 0) return tailCallLeaves(env, insn);
   }
   return env.next;
 }
-
-/** In a subprogram, a tail call that succeeds returns to the caller, with anything in r0 and the packet changed. */
-function tailCallLeaves(env: VerifierEnv, insn: number): number {
-  pushPath(env, insn + 1, insn, false);
-  clearPacketPointers(env);
-  markUnknown(env, env.reg(0));
-  env.pre.stackLiveness.update(env);
-  return leaveFunction(env);
-}
-
-const TAIL_CALL = 12;
 
 /** `bpf_spin_unlock`: the helper that gives a lock back. */
 const SPIN_UNLOCK = 94;
