@@ -245,8 +245,9 @@ function pushAsync(env: VerifierEnv, insn: number, subprog: number, kind: Callba
   const { i32 } = env.mem;
   setArguments(env, env.frame, frame, kind);
   i32[frame + F_FLAGS] = FrameFlag.IN_ASYNC_CALLBACK;
-  i32[frame + F_RET_MIN] = 0;
-  i32[frame + F_RET_MAX] = 1;
+  // Nobody looks at what task work returns.
+  i32[frame + F_RET_MIN] = kind === "task_work" ? -0x8000_0000 : 0;
+  i32[frame + F_RET_MAX] = kind === "task_work" ? 0x7fff_ffff : 0;
   i32[frame + F_ASYNC_ENTRY] = i32[env.frame + F_ASYNC_ENTRY] + 1;
   env.pending.push({ state, insn: state.insn, prevInsn: insn, logPosition: env.log.position });
 }

@@ -1,7 +1,18 @@
 import { type AttachTypeName, contextOf } from "../abi/index.ts";
 import { prototypeOf } from "../btf/index.ts";
 import { BTF_KERNEL, type VerifierEnv } from "./env.ts";
-import { F_FLAGS, F_SUBPROG, FrameFlag, S32_MAX, S32_MIN, SMAX, SMIN, TYPE } from "./layout.ts";
+import {
+  F_FLAGS,
+  F_RET_MAX,
+  F_RET_MIN,
+  F_SUBPROG,
+  FrameFlag,
+  S32_MAX,
+  S32_MIN,
+  SMAX,
+  SMIN,
+  TYPE,
+} from "./layout.ts";
 import { markChainPrecision } from "./precision.ts";
 import { RegType, regTypeName } from "./register-types.ts";
 import { checkRegRead, isPointerValue, signedBig, smax, smin } from "./regs.ts";
@@ -27,7 +38,14 @@ export function checkReturnCode(env: VerifierEnv, n: number, name: string): void
     env.fail("verifier/return-leaks-pointer", `R${n} leaks addr as return value`, "EACCES");
   }
   if ((flags & FrameFlag.IN_ASYNC_CALLBACK) !== 0) {
-    enforce(env, n, row, { min: 0, max: 0 }, "At async callback return", name);
+    enforce(
+      env,
+      n,
+      row,
+      { min: i32[frame + F_RET_MIN], max: i32[frame + F_RET_MAX] },
+      "At async callback return",
+      name,
+    );
     return;
   }
   if (isSubprog && !inException) {

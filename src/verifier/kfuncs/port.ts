@@ -1,5 +1,5 @@
 import type { BtfRecord } from "../access/record.ts";
-import type { VerifierEnv } from "../env.ts";
+import { BTF_PROGRAM, type VerifierEnv } from "../env.ts";
 import { checkArgOffset } from "../helpers/arg-types.ts";
 import { checkDynptrUse, destroyDynptr } from "../objects/dynptr.ts";
 import type { ContextLoad, KfuncPort, MemAccess, SpecialField } from "../ports.ts";
@@ -7,11 +7,13 @@ import { DynptrType } from "../register-types.ts";
 import { checkBtfArgument } from "./btf-argument.ts";
 import { checkCall } from "./call.ts";
 import { contextAccess } from "./context-access.ts";
-import { isAllowedInLock, KF, KfuncTable } from "./kfunc.ts";
+import { isAllowedInLock, isGraphKfunc, KF, KfuncTable } from "./kfunc.ts";
+import { refusedType } from "./refused-types.ts";
 
 /** Kernel functions, dynptrs, locks and BTF contexts of one verification. */
 export class Kfuncs implements KfuncPort {
   private readonly table = new KfuncTable();
+  private typesChecked = false;
 
   mapHasField(env: VerifierEnv, map: number, field: SpecialField): boolean {
     return hasField(env.access.mapRecord(env, map), field);
@@ -22,7 +24,19 @@ export class Kfuncs implements KfuncPort {
   }
 
   checkKfuncCall(env: VerifierEnv, insn: number): void {
+    this.checkTypes(env, insn);
     checkCall(env, this.table, insn);
+  }
+
+  /** Lists, trees and objects need the program's BTF, which the kernel may have refused. */
+  private checkTypes(env: VerifierEnv, insn: number): void {
+    const btf = env.btfs[BTF_PROGRAM];
+    if (this.typesChecked || btf === undefined || env.insns.imm[insn] === 0) return;
+    const name = this.table.at(env, insn)?.name ?? "";
+    if (!isGraphKfunc(name) && !name.includes("_obj_")) return;
+    this.typesChecked = true;
+    const refused = refusedType(env, btf);
+    if (refused !== undefined) env.unsupported(`BTF that the kernel refuses (struct ${refused})`);
   }
 
   isIterNext(env: VerifierEnv, insn: number): boolean {
