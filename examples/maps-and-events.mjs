@@ -1,12 +1,12 @@
 // Runs a capture through a program, then reads its maps and events as JavaScript values.
 import { readFileSync } from "node:fs";
-import { openEmbeddedKernel, readObject } from "skep";
+import { openKernel, readObject } from "skep";
 import { BtfIndex, codecFor } from "skep/btf";
 import { readCapture } from "skep/capture";
 
 const fixture = (name) => readFileSync(new URL(`../fixtures/demo/${name}`, import.meta.url));
 const spec = readObject(fixture("guard.bpf.o"));
-const kernel = await openEmbeddedKernel();
+const kernel = await openKernel("embedded");
 const { programs, maps } = await kernel.load(spec);
 const guard = programs.get("guard");
 for (const { data } of readCapture(fixture("traffic.pcapng")).packets) guard.run({ data });

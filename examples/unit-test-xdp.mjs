@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { fromHex, openEmbeddedKernel, readObject } from "skep";
+import { fromHex, openKernel, readObject } from "skep";
 
 const object = readObject(readFileSync(new URL("../fixtures/demo/guard.bpf.o", import.meta.url)));
 const XDP_DROP = 1;
@@ -12,13 +12,13 @@ const telnet = fromHex(
 );
 
 test("telnet is dropped", async () => {
-  const kernel = await openEmbeddedKernel();
+  const kernel = await openKernel("embedded");
   const { programs } = await kernel.load(object);
   assert.equal(programs.get("guard").run({ data: telnet }).retval, XDP_DROP);
 });
 
 test("unless no port is blocked; then the TTL goes down", async () => {
-  const kernel = await openEmbeddedKernel();
+  const kernel = await openKernel("embedded");
   const { programs } = await kernel.load(object, { globals: { blocked_port: 0 } });
   const { retval, data } = programs.get("guard").run({ data: telnet });
   assert.equal(retval, XDP_PASS);

@@ -17,8 +17,8 @@ node -e '
 '
 cat >use.mjs <<'JS'
 import { readFileSync } from "node:fs";
-import { openEmbeddedKernel, readObject } from "skep";
-const kernel = await openEmbeddedKernel();
+import { openKernel, readObject } from "skep";
+const kernel = await openKernel("embedded");
 const collection = await kernel.load(readObject(readFileSync(process.argv[2])));
 const { retval } = collection.programs.get("guard").run({ data: new Uint8Array(64) });
 if (retval !== 2) throw new Error(`XDP_PASS expected, got ${retval}`);

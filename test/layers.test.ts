@@ -17,6 +17,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   jit: ["isa", "abi", "wasm", "object", "runtime"],
   lang: ["isa", "abi", "btf", "object"],
   linux: ["isa", "abi", "btf", "object"],
+  kernel: ["isa", "abi", "btf", "object", "verifier", "runtime", "jit"],
   tools: ["isa", "abi", "wasm", "elf", "btf", "object", "verifier", "runtime", "jit", "lang", "capture"],
   cli: [
     "isa",
@@ -32,6 +33,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "linux",
     "tools",
     "capture",
+    "kernel",
+    "kernel",
   ],
 };
 /** Folders that run in Node only. */

@@ -29,7 +29,15 @@ export interface EmbeddedKernelOptions {
   readonly uninitStack?: "error" | "zero";
   /** Bytes the linear memory may grow to; default 2 GiB. */
   readonly memoryLimit?: number;
+  /** Asked for every program before it is loaded. Default: none; the interpreter's checks alone protect. */
+  readonly gate?: ProgramGate;
 }
+
+/**
+ * Refuses a program by throwing. The verifier stands here (`kernel/`). `spec` holds the program with globals, kconfig and
+ * map sizes as they will be.
+ */
+export type ProgramGate = (spec: CollectionSpec, program: ProgramSpec, options: LoadOptions) => void;
 
 /** The kernel inside: maps, programs and helpers over one linear memory, in Node and in browsers. */
 export interface EmbeddedKernel extends Kernel {
@@ -73,6 +81,7 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
   private readonly programs = new Map<number, EmbeddedProgram>();
   private nextId = 1;
   private runningTimers = false;
+  private gate: ProgramGate | undefined;
 
   constructor(host: Host) {
     this.host = host;
@@ -80,6 +89,7 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
   }
 
   async open(options: EmbeddedKernelOptions): Promise<void> {
+    this.gate = options.gate;
     this.interpreter = await Interpreter.open({
       host: this.host,
       uninitStack: options.uninitStack ?? "error",
@@ -118,6 +128,10 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
       kernelVersion: KERNEL_VERSION,
       ...(options.kconfig && { config: options.kconfig }),
     });
+    if (this.gate !== undefined) {
+      const sizes = settled.maps.map((map) => sized(map, options, this.numCpus));
+      for (const program of chosen) this.gate({ ...settled, maps: sizes }, program, options);
+    }
     const maps = new Map<string, EmbeddedMap>();
     const programs = new Map<string, EmbeddedProgram>();
     const close = () => {

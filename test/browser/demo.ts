@@ -1,10 +1,10 @@
 import { readCapture, toEthernet } from "../../src/capture/index.ts";
+import { openKernel } from "../../src/kernel/index.ts";
 import { readObject } from "../../src/object/index.ts";
-import { openEmbeddedKernel } from "../../src/runtime/index.ts";
 
 /** Runs the demo program over the demo capture: how often each value was returned, and what the map says. */
 export async function runDemo(object: Uint8Array, capture: Uint8Array) {
-  const kernel = await openEmbeddedKernel();
+  const kernel = await openKernel("embedded");
   const collection = await kernel.load(readObject(object));
   const guard = collection.programs.get("guard")!;
   const verdicts: Record<number, number> = {};

@@ -230,8 +230,14 @@ describe("skep run: what can go wrong", () => {
       says: /packet 1: [\s\S]*14/,
     },
     {
-      name: "a program that reads past the packet",
+      name: "a program that Linux would not load",
       argv: ["run", "fixtures/demo/unchecked.bpf.o", "--hex", "0200000000020200000000010800"],
+      code: 1,
+      says: /prog 'unchecked': R1 offset is outside of the packet \[verifier\/[\s\S]*unchecked\.bpf\.c:15[\s\S]*ip->ttl/,
+    },
+    {
+      name: "the same program unverified, on a packet that is too short for it",
+      argv: ["run", "fixtures/demo/unchecked.bpf.o", "--hex", "0200000000020200000000010800", "--unverified"],
       code: 1,
       says: /packet 1: [\s\S]*14 bytes \[runtime\/out-of-bounds\][\s\S]*unchecked\.bpf\.c:15[\s\S]*ip->ttl[\s\S]*hint: .*data_end/,
     },

@@ -1,5 +1,6 @@
 import { fromHex } from "../../base/index.ts";
 import { type CaptureWriter, pcapngWriter, pcapWriter } from "../../capture/index.ts";
+import { openKernel } from "../../kernel/index.ts";
 import {
   type BpfMap,
   type Collection,
@@ -7,7 +8,6 @@ import {
   type Program,
   readObject,
 } from "../../object/index.ts";
-import { openEmbeddedKernel } from "../../runtime/index.ts";
 import { readBtfFile } from "../btf-file.ts";
 import {
   type Command,
@@ -109,9 +109,10 @@ export const run: Command = {
       default: "interpreter",
     },
     { flags: "--max-insns <n>", summary: "stop a run after this many instructions", parse: positiveNumber },
+    { flags: "--unverified", summary: "do not ask the verifier; the interpreter still checks every access" },
     {
       flags: "--uninit-stack",
-      summary: "let programs read stack bytes they never wrote, as Linux ≥ 6.4 does for root",
+      summary: "with --unverified: stack bytes never written read as zero, as Linux ≥ 6.4 lets root do",
     },
     { flags: "--each", summary: "with --json: return value and packet of each run" },
     {
@@ -137,14 +138,18 @@ export const run: Command = {
     const program = chooseProgram(spec, path, options.text("prog"));
     const btfPath = options.text("btf");
     const numCpus = options.number("cpus") ?? 1;
-    const kernel = await openEmbeddedKernel({
+    const targetBtf = btfPath === undefined ? undefined : await readBtfFile(io, btfPath);
+    const unverified = options.flag("unverified");
+    const kernel = await openKernel("embedded", {
       numCpus,
-      uninitStack: options.flag("uninitStack") ? "zero" : "error",
+      unverified,
+      ...(unverified && { uninitStack: options.flag("uninitStack") ? "zero" : "error" }),
+      ...(targetBtf && { kernelBtf: targetBtf }),
       host: nodeHost((line) => trace.push(line)),
     });
     const collection = await kernel.load(spec, {
       programs: [program.name],
-      targetBtf: btfPath === undefined ? undefined : await readBtfFile(io, btfPath),
+      ...(targetBtf && { targetBtf }),
       globals: Object.fromEntries(options.list("set").map(parseAssignment)),
     });
     try {

@@ -1,0 +1,73 @@
+import { BpfError } from "../base/index.ts";
+import { type Btf, BtfIndex } from "../btf/index.ts";
+import type { CollectionSpec, LoadOptions, ProgramSpec } from "../object/index.ts";
+import { type EmbeddedKernel, type EmbeddedKernelOptions, openEmbeddedKernel } from "../runtime/index.ts";
+import { type Capabilities, verifierProgram, verify } from "../verifier/index.ts";
+
+/** How to open the embedded kernel. */
+export interface OpenKernelOptions extends Omit<EmbeddedKernelOptions, "gate"> {
+  /** Load programs without asking the verifier; the interpreter's own checks remain. Default false. */
+  readonly unverified?: boolean;
+  /** Whose rights the verifier judges by; default `"root"`, as for who runs `bpftool prog load`. */
+  readonly capabilities?: Capabilities;
+  /** Types of the kernel that the programs are meant for; needed by programs that use kernel functions or types. */
+  readonly kernelBtf?: Btf;
+}
+
+/**
+ * Opens a kernel: `"embedded"` runs programs here, in Node or a browser, after the verifier accepted them, as Linux
+ * does. A rejected program makes `load` throw a BpfError (`verifier/…`) in the kernel's words, with instruction, source
+ * line and cure.
+ */
+export async function openKernel(kind: "embedded", options: OpenKernelOptions = {}): Promise<EmbeddedKernel> {
+  if (kind !== "embedded") {
+    throw new BpfError("kernel/unknown-kind", `there is no kernel '${String(kind)}'`, {
+      hint: 'openKernel("embedded")',
+    });
+  }
+  const { unverified = false, capabilities = "root", kernelBtf, ...rest } = options;
+  if (unverified) return openEmbeddedKernel(rest);
+  const kernel = kernelBtf === undefined ? undefined : new BtfIndex(kernelBtf);
+  return openEmbeddedKernel({
+    // Linux lets privileged programs read stack bytes they never wrote; what it accepts must run.
+    uninitStack: "zero",
+    ...rest,
+    gate: (spec, program, load) => refuseUnlessAccepted(spec, program, load, capabilities, kernel),
+  });
+}
+
+function refuseUnlessAccepted(
+  spec: CollectionSpec,
+  program: ProgramSpec,
+  load: LoadOptions,
+  capabilities: Capabilities,
+  kernel: BtfIndex | undefined,
+): void {
+  const input = verifierProgram(spec, program, {
+    kernelBtf: kernel,
+    ...(load.targetBtf && { targetBtf: load.targetBtf }),
+    kconfigKnown: true,
+  });
+  const verdict = verify(input, { capabilities });
+  if (verdict.verdict === "accepted") return;
+  const subject = program.name;
+  if (verdict.verdict === "unsupported") {
+    throw new BpfError(
+      "verifier/unsupported",
+      `prog '${subject}': the verifier cannot judge it: ${verdict.feature}`,
+      {
+        subject,
+        ...(verdict.insn >= 0 && { insn: verdict.insn }),
+        hint: "give the kernel's types if it uses them (kernelBtf, --btf), or run it unverified",
+      },
+    );
+  }
+  const { code, message, insn, source, errno } = verdict.error;
+  throw new BpfError(code, `prog '${subject}': ${message}`, {
+    subject,
+    errno,
+    ...(insn >= 0 && { insn }),
+    ...(source && { source }),
+    hint: "skep verify shows the path that leads there",
+  });
+}
