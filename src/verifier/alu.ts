@@ -464,7 +464,9 @@ function checkSaneOffset(env: VerifierEnv, row: number, type: number): void {
     const text = `math between ${name} pointer and ${signedBig(env, row + VAR_VALUE)} is not allowed`;
     env.fail("verifier/pointer-offset-too-large", text);
   }
-  const off = i32[row + TYPE] === RegType.SCALAR_VALUE ? 0 : i32[row + OFF];
+  // A linked scalar's distance counts too: the kernel keeps both in `reg->off`.
+  const off =
+    i32[row + TYPE] !== RegType.SCALAR_VALUE || (i32[row + ID] & ADD_CONST) !== 0 ? i32[row + OFF] : 0;
   if (off >= MAX_VAR_OFF || off <= -MAX_VAR_OFF) {
     env.fail("verifier/pointer-offset-too-large", `${name} pointer offset ${off} is not allowed`);
   }
