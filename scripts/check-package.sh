@@ -24,4 +24,4 @@ const { retval } = collection.programs.get("guard").run({ data: new Uint8Array(6
 if (retval !== 2) throw new Error(`XDP_PASS expected, got ${retval}`);
 JS
 node use.mjs "$root/fixtures/demo/guard.bpf.o"
-for part in isa abi elf btf object runtime capture; do node -e "import('skep/$part').then((m) => { if (Object.keys(m).length === 0) process.exit(1); })"; done
+for part in isa abi elf btf object runtime verifier capture; do node -e "import('skep/$part').then((m) => { if (Object.keys(m).length === 0) process.exit(1); })"; done
