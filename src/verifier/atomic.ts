@@ -72,11 +72,11 @@ function checkLoadAcquire(env: VerifierEnv, insn: number): void {
   checkRegRead(env, src);
   checkRegWrite(env, dst);
   const type = mem.i32[env.reg(src) + TYPE];
-  checkTarget(env, src, "loads from");
   const bytes = accessBytes(insns.opcode[insn]);
   env.access.checkMemAccess(env, insn, src, insns.off[insn], bytes, MemAccess.READ, dst, true, false);
   savePointerType(env, insn, type, false);
   checkBounds(env, env.reg(dst), "atomic_load");
+  checkTarget(env, src, "loads from");
 }
 
 function checkStoreRelease(env: VerifierEnv, insn: number): void {

@@ -86,7 +86,7 @@ export interface VerifyOptions {
   readonly logLimit?: number;
   /** Instructions to process before giving up; default 1,000,000 as Linux. */
   readonly insnLimit?: number;
-  /** CPUs the kernel could have (`nr_cpu_ids`): bounds `bpf_get_smp_processor_id`; default 8192. */
+  /** CPUs the kernel could have (`nr_cpu_ids`): bounds `bpf_get_smp_processor_id`; default 128. */
   readonly numCpus?: number;
   /** Bytes of state memory before giving up with "unsupported"; default 512 MiB. */
   readonly memoryLimit?: number;

@@ -41,6 +41,11 @@ function isModifier(
   );
 }
 
+/** A name as messages show it. `__btf_name_by_offset` */
+function shownName(named: { readonly name: string } | undefined): string {
+  return named?.name || "(anon)";
+}
+
 /** Name of a type; `""` for anonymous and missing ones. */
 export function typeName(btf: Btf, id: number): string {
   return btf.types[id]?.name ?? "";
@@ -120,7 +125,7 @@ export function walkStruct(
   let at = skipModifiers(btf, id);
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
     const type = btf.types[at];
-    const name = type?.name ?? "";
+    const name = shownName(type);
     if (!isStruct(type)) return error(`Type '${name}' is not a struct`, "EINVAL");
     if (type.kind === "union" && type.members.length !== 1) flags |= TypeFlag.PTR_UNTRUSTED;
     if (off + size > type.size) {
@@ -145,7 +150,7 @@ export function walkStruct(
     if (elemType.kind === "ptr") {
       if (size !== found.elemSize || off !== memberOff) {
         return error(
-          `cannot access ptr member ${member.name} with moff ${memberOff} in struct ${name} with off ${off} size ${size}`,
+          `cannot access ptr member ${shownName(member)} with moff ${memberOff} in struct ${name} with off ${off} size ${size}`,
         );
       }
       const target = skipModifiers(btf, elemType.type);
@@ -160,7 +165,7 @@ export function walkStruct(
     }
     if (off + size > end && (flags & TypeFlag.PTR_UNTRUSTED) === 0) {
       return error(
-        `access beyond the end of member ${member.name} (mend:${end}) in struct ${name} with off ${off} size ${size}`,
+        `access beyond the end of member ${shownName(member)} (mend:${end}) in struct ${name} with off ${off} size ${size}`,
       );
     }
     return SCALAR;
@@ -194,7 +199,7 @@ function findMemberAt(
     }
     if (off < start) return undefined;
     const sized = resolveSize(btf, member.type);
-    if (sized === undefined) return error(`field ${member.name} doesn't have size`, "EFAULT");
+    if (sized === undefined) return error(`field ${shownName(member)} doesn't have size`, "EFAULT");
     const end = start + sized.size;
     if (off >= end || start === end) continue;
     if (!sized.isArray) return { member, sized, start, elemSize: sized.size, end };

@@ -36,11 +36,16 @@ export function checkStructWrite(env: VerifierEnv, btf: Btf, id: number, off: nu
   }
 }
 
-/** `struct nf_conn`: only `mark`. @see net/netfilter/nf_conntrack_bpf.c `_nf_conntrack_btf_struct_access` @ v6.18 */
+/**
+ * `struct nf_conn` and, around it, `struct nf_conn___init`: only `mark`.
+ * @see net/netfilter/nf_conntrack_bpf.c `_nf_conntrack_btf_struct_access` @ v6.18
+ */
 function checkConnWrite(env: VerifierEnv, btf: Btf, id: number, off: number, size: number): boolean {
   const name = btf.types[id]?.name ?? "";
-  if (name !== "nf_conn" && name !== "nf_conn___init") env.fail("verifier/read-only-object", "", "EACCES");
-  const mark = findMember(btf, id, "mark");
+  if (name !== "nf_conn" && name !== "nf_conn___init") {
+    env.fail("verifier/read-only-object", "only read is supported", "EACCES");
+  }
+  const mark = findMember(btf, id, name === "nf_conn" ? "mark" : "ct.mark");
   if (mark === undefined || off !== mark.bitOffset / 8) {
     env.fail("verifier/read-only-object", `no write support to nf_conn at off ${off}`, "EACCES");
   }

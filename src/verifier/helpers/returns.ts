@@ -47,8 +47,8 @@ const SIZED_RESULTS: ReadonlySet<HelperName> = new Set<HelperName>([
   "probe_read_user_str",
 ]);
 const MAX_ERRNO = 4095;
-/** CPUs when nobody says how many there are: `CONFIG_NR_CPUS` of distributions on x86-64. */
-const DEFAULT_CPUS = 8192;
+/** CPUs when nobody says how many there are: a large machine of these days. */
+const DEFAULT_CPUS = 128;
 
 /** Sets r0. `cpuObject`: `bpf_per_cpu_ptr` of an allocated per-CPU object. The second half of `check_helper_call` @ v6.18 */
 export function markReturn(env: VerifierEnv, call: CallState, cpuObject: boolean): void {
