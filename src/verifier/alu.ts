@@ -18,6 +18,7 @@ import {
   U32_MIN,
   UMAX,
   UMIN,
+  VAR_MASK,
   VAR_VALUE,
 } from "./layout.ts";
 import { markChainPrecision } from "./precision.ts";
@@ -46,6 +47,7 @@ import {
   signed64,
   signedBig,
   smin,
+  unsignedBig,
 } from "./regs.ts";
 import { Scratch } from "./scratch.ts";
 import { frameReg } from "./state-rows.ts";
@@ -105,18 +107,26 @@ export function checkBounds(env: VerifierEnv, row: number, context: string): voi
   const broken = env.domain.boundsViolation(row);
   if (broken === 0) return;
   if (env.testRegInvariants) {
-    const u = (at: number): string => `0x${BigInt.asUintN(64, signedBig(env, row + at)).toString(16)}`;
-    const { i32 } = env.mem;
-    const w = (at: number): string => `0x${(i32[row + at] >>> 0).toString(16)}`;
-    const what =
-      broken >= 1 && broken <= 1 ? "range bounds violation" : "const tnum out of sync with range bounds";
-    env.fail(
-      "verifier/invariant",
-      `REG INVARIANTS VIOLATION (${context}): ${what} u64=[${u(UMIN)}, ${u(UMAX)}] s64=[${u(SMIN)}, ${u(SMAX)}] u32=[${w(U32_MIN)}, ${w(U32_MAX)}] s32=[${w(S32_MIN)}, ${w(S32_MAX)}]`,
-      "EFAULT",
-    );
+    env.fail("verifier/invariant", `verifier bug: ${violationText(env, row, context, broken)}`, "EFAULT");
   }
   env.domain.setUnbounded(row);
+}
+
+const BROKEN_RULES = [
+  "",
+  "range bounds violation",
+  "const tnum out of sync with range bounds",
+  "const subreg tnum out of sync with range bounds",
+];
+
+function violationText(env: VerifierEnv, row: number, context: string, broken: number): string {
+  const wide = (at: number): string => `0x${unsignedBig(env, row + at).toString(16)}`;
+  const narrow = (at: number): string => `0x${(env.mem.i32[row + at] >>> 0).toString(16)}`;
+  return (
+    `REG INVARIANTS VIOLATION (${context}): ${BROKEN_RULES[broken]} u64=[${wide(UMIN)}, ${wide(UMAX)}] ` +
+    `s64=[${wide(SMIN)}, ${wide(SMAX)}] u32=[${narrow(U32_MIN)}, ${narrow(U32_MAX)}] ` +
+    `s32=[${narrow(S32_MIN)}, ${narrow(S32_MAX)}] var_off=(${wide(VAR_VALUE)}, ${wide(VAR_MASK)})`
+  );
 }
 
 function checkUnary(env: VerifierEnv, insn: number, opcode: number, code: number, dst: number): void {

@@ -6,6 +6,7 @@ import { computeLoops, computePostorder } from "./cfg-order.ts";
 import { prepareFuncArgs } from "./context-args.ts";
 import type { VerifierEnv } from "./env.ts";
 import { computeLiveRegisters } from "./liveness/registers.ts";
+import { traceLiveRegisters } from "./liveness/registers-log.ts";
 import { CollectedStackLiveness } from "./liveness/stack.ts";
 import { resolveWideLoads } from "./map-resolution.ts";
 import type { PrePort, StackLiveness } from "./ports.ts";
@@ -70,6 +71,7 @@ export class PreChecks implements PrePort {
     checkAttachTarget(env);
     computeLoops(insns, aux.scc);
     computeLiveRegisters(insns, order, calls, aux.liveRegs);
+    if (env.log.tracesAll) traceLiveRegisters(env);
     markFastcallPatterns(insns, subprogs, aux, calls);
     env.insn = -1;
   }

@@ -2,11 +2,10 @@
 
 /**
  * Four bits for each argument, the first lowest: 1 = may be null, 2 = may be an error code. A tracepoint that is not here
- * never passes null. @see kernel/bpf/btf.c `raw_tp_null_args` @ v6.18
+ * never passes null. Those that 6.18.44 could be asked about were. @see kernel/bpf/btf.c `raw_tp_null_args` @ v6.18
  */
 const NULL_ARGS: Readonly<Record<string, number>> = {
   sched_pi_setprio: 0x10,
-  sched_process_wait: 0x1,
   sched_stick_numa: 0x100,
   sched_swap_numa: 0x100,
   afs_make_fs_call: 0x10,
@@ -56,8 +55,6 @@ const NULL_ARGS: Readonly<Record<string, number>> = {
   qdisc_dequeue: 0x1000,
   rxrpc_recvdata: 0x1,
   rxrpc_resend: 0x10,
-  signal_generate: 0x20,
-  signal_deliver: 0x20,
   kfree_skb: 0x1000,
   xs_stream_read_data: 0x1,
   xprt_reserve_cong: 0x10,

@@ -31,6 +31,10 @@ class Instance {
   readonly writesKnown: Uint8Array;
   /** Marks were added that are not propagated yet. */
   updated = false;
+  /** Instructions (from {@link start}) whose marks changed since, each once. */
+  readonly changed: number[] = [];
+  /** By instruction: is in {@link changed}. */
+  readonly isChanged: Uint8Array;
   /** A "must write" mark was taken back. */
   writesDropped = false;
 
@@ -43,6 +47,15 @@ class Instance {
     this.frame = outer === undefined ? 0 : outer.frame + 1;
     this.masks = new Array(this.frame + 1).fill(undefined);
     this.writesKnown = new Uint8Array(length);
+    this.isChanged = new Uint8Array(length);
+  }
+
+  /** The marks of an instruction changed. */
+  touch(at: number): void {
+    this.updated = true;
+    if (this.isChanged[at] !== 0) return;
+    this.isChanged[at] = 1;
+    this.changed.push(at);
   }
 
   /** The masks of a frame, made when first asked for. */
@@ -61,6 +74,80 @@ const WRITE = 2;
 const WRITE_ON = 4;
 const LIVE = 6;
 const MASK_WORDS = 8;
+
+/** A function's flow graph backwards. Ranks count instructions in postorder: what comes later on a path has the lower rank. */
+interface Flow {
+  /** Slot, by rank. */
+  readonly slots: Int32Array;
+  /** Rank, by instruction (from the function's first). */
+  readonly rank: Int32Array;
+  /** Ranks of the instructions before instruction n: `before[firstBefore[n]]` to `before[firstBefore[n + 1] - 1]`. */
+  readonly firstBefore: Int32Array;
+  readonly before: Int32Array;
+}
+
+function reverseFlow({ insns, order, subprogs }: StackLivenessInput, subprog: number): Flow {
+  const { start, end } = subprogs[subprog];
+  const slots = order.slots.slice(order.starts[subprog], order.starts[subprog + 1]);
+  const rank = new Int32Array(end - start);
+  const firstBefore = new Int32Array(end - start + 1);
+  const next = new Int32Array(2);
+  for (let i = 0; i < slots.length; i++) {
+    rank[slots[i] - start] = i;
+    const edges = successors(insns, slots[i], next);
+    for (let edge = 0; edge < edges; edge++) firstBefore[next[edge] - start + 1]++;
+  }
+  for (let at = 0; at < end - start; at++) firstBefore[at + 1] += firstBefore[at];
+  const fill = firstBefore.slice();
+  const before = new Int32Array(firstBefore[end - start]);
+  for (let i = 0; i < slots.length; i++) {
+    const edges = successors(insns, slots[i], next);
+    for (let edge = 0; edge < edges; edge++) before[fill[next[edge] - start]++] = i;
+  }
+  return { slots: Int32Array.from(slots), rank, firstBefore, before };
+}
+
+/** A set of ranks that gives the lowest first: a binary heap. */
+class RankQueue {
+  private readonly heap: number[] = [];
+  private readonly queued = new Set<number>();
+
+  add(rank: number): void {
+    if (this.queued.has(rank)) return;
+    this.queued.add(rank);
+    const { heap } = this;
+    let at = heap.push(rank) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (heap[parent] <= rank) break;
+      heap[at] = heap[parent];
+      at = parent;
+    }
+    heap[at] = rank;
+  }
+
+  /** Removes the lowest; -1: empty. */
+  take(): number {
+    const { heap } = this;
+    if (heap.length === 0) return -1;
+    const lowest = heap[0];
+    this.queued.delete(lowest);
+    const last = heap.pop() ?? 0;
+    if (heap.length > 0) {
+      let at = 0;
+      for (;;) {
+        let child = 2 * at + 1;
+        if (child >= heap.length) break;
+        if (child + 1 < heap.length && heap[child + 1] < heap[child]) child++;
+        if (heap[child] >= last) break;
+        heap[at] = heap[child];
+        at = child;
+      }
+      heap[at] = last;
+    }
+    return lowest;
+  }
+}
 
 /** What {@link CollectedStackLiveness} needs to know of the program. */
 export interface StackLivenessInput {
@@ -93,6 +180,8 @@ export class CollectedStackLiveness implements StackLiveness {
   private askedFrame = 0;
   private askedSlot = 0;
   private readonly next = new Int32Array(2);
+  private readonly flows: (Flow | undefined)[] = [];
+  private readonly queue = new RankQueue();
 
   constructor(input: StackLivenessInput) {
     this.input = input;
@@ -221,7 +310,7 @@ export class CollectedStackLiveness implements StackLiveness {
       if (lo === oldLo && hi === oldHi) continue;
       masks[word] = lo;
       masks[word + 1] = hi;
-      instance.updated = true;
+      instance.touch(at);
       if (((oldLo & ~lo) | (oldHi & ~hi)) !== 0) instance.writesDropped = true;
     }
     instance.writesKnown[at] = 1;
@@ -229,10 +318,48 @@ export class CollectedStackLiveness implements StackLiveness {
 
   /** To a fixed point, then on to the caller. @see `update_instance` */
   private propagate(env: VerifierEnv, instance: Instance): void {
+    // Nobody asks what frame 0 overwrites from here on.
+    const recompute = instance.writesDropped && instance.outer !== undefined;
+    if (recompute) forgetWritesOn(instance);
+    if (recompute || env.log.tracesAll) this.propagateAll(env, instance);
+    else this.propagateChanged(env, instance);
+    for (const at of instance.changed) instance.isChanged[at] = 0;
+    instance.changed.length = 0;
+    if (instance.outer !== undefined) this.tellOuter(instance, instance.outer);
+  }
+
+  /** From the changed instructions backwards, later ones first: as far as anything changes. */
+  private propagateChanged(env: VerifierEnv, instance: Instance): void {
+    const flow = this.flowOf(instance.subprog);
+    const { queue } = this;
+    for (const at of instance.changed) queue.add(flow.rank[at]);
+    for (let rank = queue.take(); rank >= 0; rank = queue.take()) {
+      const slot = flow.slots[rank];
+      let changed = false;
+      for (let frame = 0; frame <= instance.frame; frame++) {
+        const masks = instance.masks[frame];
+        if (masks !== undefined && this.propagateAt(env, instance, masks, frame, slot)) changed = true;
+      }
+      if (!changed) continue;
+      const at = slot - instance.start;
+      for (let i = flow.firstBefore[at]; i < flow.firstBefore[at + 1]; i++) queue.add(flow.before[i]);
+    }
+  }
+
+  private flowOf(subprog: number): Flow {
+    let flow = this.flows[subprog];
+    if (flow === undefined) {
+      flow = reverseFlow(this.input, subprog);
+      this.flows[subprog] = flow;
+    }
+    return flow;
+  }
+
+  /** Round by round over the whole function, as the kernel's log tells it. */
+  private propagateAll(env: VerifierEnv, instance: Instance): void {
     const { order } = this.input;
     const from = order.starts[instance.subprog];
     const to = order.starts[instance.subprog + 1];
-    if (instance.writesDropped) forgetWritesOn(instance);
     let rounds = 0;
     for (let changed = true; changed; rounds++) {
       changed = false;
@@ -247,7 +374,6 @@ export class CollectedStackLiveness implements StackLiveness {
     if (env.log.tracesAll) {
       env.log.trace(`${chainText(instance)} live stack update done in ${rounds} iterations\n`);
     }
-    if (instance.outer !== undefined) this.tellOuter(instance, instance.outer);
   }
 
   private propagateAt(
@@ -325,7 +451,8 @@ function addRead(instance: Instance, frame: number, insn: number, lo: number, hi
   const newLo = masks[at + READ] | lo;
   const newHi = masks[at + READ + 1] | hi;
   if (newLo === masks[at + READ] && newHi === masks[at + READ + 1]) return;
-  if (((newLo & ~masks[at + LIVE]) | (newHi & ~masks[at + LIVE + 1])) !== 0) instance.updated = true;
+  if (((newLo & ~masks[at + LIVE]) | (newHi & ~masks[at + LIVE + 1])) !== 0)
+    instance.touch(insn - instance.start);
   masks[at + READ] = newLo;
   masks[at + READ + 1] = newHi;
 }
