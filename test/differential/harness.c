@@ -4,7 +4,7 @@
 //   map TYPE KEY VALUE MAX FLAGS EXTRA INNER BTF KEYTYPE VALUETYPE   INNER and BTF: number of a map/BTF, or -
 //   btf HEX
 //   prog TYPE ATTACH FLAGS LICENSE HEX [BTF FUNCHEX]  lddw with src 1 or 2 names a map by our number in imm
-//   log TYPE LEVEL HEX                         the verifier's log of a program without maps, accepted or not
+//   log TYPE LEVEL HEX [FLAGS]                 the verifier's log of a program without maps, accepted or not
 //   run PROG REPEAT FLAGS CPU DATA CTX         hex or -
 //   update MAP KEY VALUE FLAGS                 VALUE: hex, or pN / mN for the descriptor of a program or map
 //   lookup MAP KEY FLAGS | delete MAP KEY | pop MAP KEY | next MAP KEY|- | dump MAP | freeze MAP
@@ -236,6 +236,7 @@ static void log_prog(void)
 	unsigned char *insns = from_hex(word(), &size, 0);
 	attr.insns = (unsigned long)insns;
 	attr.insn_cnt = size / 8;
+	attr.prog_flags = number();
 	attr.license = (unsigned long)"GPL";
 	attr.log_buf = (unsigned long)log_text;
 	attr.log_size = LOG_BYTES;

@@ -152,8 +152,9 @@ export class LinuxOracle {
     type: ProgramTypeName,
     insns: Uint8Array,
     level: 1 | 2,
+    flags = 0,
   ): Promise<{ errno: string | undefined; log: string }> {
-    const reply = await this.ask(["log", PROGRAM_TYPES[type].id, level, toHex(insns)]);
+    const reply = await this.ask(["log", PROGRAM_TYPES[type].id, level, toHex(insns), flags]);
     return { errno: errnoOf(reply), log: String(reply.log) };
   }
 

@@ -1,6 +1,6 @@
 import { release } from "node:os";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { Verifier } from "../../src/verifier/verify.ts";
+import { Verifier } from "../../src/verifier/index.ts";
 import { branchingProgram } from "./branching-program.ts";
 import { LinuxOracle } from "./kernel.ts";
 
@@ -9,6 +9,8 @@ import { LinuxOracle } from "./kernel.ts";
 // earlier ones. SKEP_FUZZ_PROGRAMS, SKEP_FUZZ_SEED for longer runs.
 const PROGRAMS = Number(process.env.SKEP_FUZZ_PROGRAMS ?? 2_000);
 const SEED = Number(process.env.SKEP_FUZZ_SEED ?? 1);
+const F_TEST_STATE_FREQ = 1 << 3;
+const F_TEST_REG_INVARIANTS = 1 << 7;
 let oracle: LinuxOracle | string;
 
 beforeAll(async () => {
@@ -27,7 +29,10 @@ it(`verdict, message and cost are the kernel's in ${PROGRAMS} programs`, async (
   let rejected = 0;
   for (let seed = SEED; seed < SEED + PROGRAMS; seed++) {
     const insns = branchingProgram(seed, 15 + (seed % 40));
-    const { errno, log } = await oracle.verifierLog("BPF_PROG_TYPE_SCHED_CLS", insns, 1);
+    const testStateFreq = seed % 2 === 1;
+    const testRegInvariants = seed % 3 === 0;
+    const flags = (testStateFreq ? F_TEST_STATE_FREQ : 0) | (testRegInvariants ? F_TEST_REG_INVARIANTS : 0);
+    const { errno, log } = await oracle.verifierLog("BPF_PROG_TYPE_SCHED_CLS", insns, 1, flags);
     if (errno === "ENOSPC") continue; // the log is longer than the harness's buffer
     const theirs = errno === undefined ? "accepted" : lastLine(log);
     const processed = Number(/processed (\d+) insns/.exec(log)?.[1] ?? 0);
@@ -43,7 +48,7 @@ it(`verdict, message and cost are the kernel's in ${PROGRAMS} programs`, async (
       funcs: [],
       lines: [],
       license: "GPL",
-      flags: {},
+      flags: { testStateFreq, testRegInvariants },
       kernelBtf: undefined,
     });
     let ours: string = verdict.verdict;
