@@ -3,6 +3,14 @@ import type { BtfType } from "../btf/index.ts";
 import type { VerifierEnv } from "./env.ts";
 import type { VerifierProgram } from "./input.ts";
 import { type Fail, failOf } from "./prechecks-fail.ts";
+import {
+  DENIED_FUNCTIONS,
+  DISABLED_LSM_HOOKS,
+  isModifiable,
+  isSleepableFunction,
+  NORETURN_FUNCTIONS,
+  SLEEPABLE_LSM_HOOKS,
+} from "./prechecks-hooks.ts";
 
 /**
  * What bpf(2) refuses before the verifier proper starts, without a word in its log: rights and attach types (the size is
@@ -211,6 +219,32 @@ function checkFunctionTarget(env: VerifierEnv, fail: Fail): void {
       fail(code, `programs of type ${program.type} cannot have attach type ${program.attachType ?? 0}`);
   }
   if (program.type === "BPF_PROG_TYPE_LSM") checkLsm(env, type, id, fail);
+  else checkTraced(env, type, fail);
+}
+
+/** `MAX_BPF_FUNC_ARGS` */
+const MAX_TRACED_ARGS = 12;
+
+/** fentry, fexit and fmod_ret. What depends on the kernel's list of error injections is answered "unsupported". */
+function checkTraced(env: VerifierEnv, type: BtfType, fail: Fail): void {
+  const code = "verifier/bad-attach-target";
+  const { name } = type;
+  const { attachType, flags } = env.program;
+  const proto = type.kind === "func" ? env.btfs[0]?.types[type.type] : undefined;
+  if (proto?.kind === "func_proto" && proto.params.length > MAX_TRACED_ARGS) {
+    fail(code, `The function ${name} has ${proto.params.length} arguments. Too many.`);
+  }
+  if (flags.sleepable === true) {
+    if (!isSleepableFunction(name)) env.unsupported(`sleepable program on ${name}() (error injection list)`);
+  } else if (attachType === "BPF_MODIFY_RETURN" && !isModifiable(name)) {
+    env.unsupported(`fmod_ret of ${name}() (error injection list)`);
+  }
+  if (DENIED_FUNCTIONS.has(name)) {
+    fail(code, `Attaching tracing programs to function '${name}' is rejected.`);
+  }
+  if (attachType !== "BPF_TRACE_FENTRY" && NORETURN_FUNCTIONS.has(name)) {
+    fail(code, `Attaching fexit/fmod_ret to __noreturn function '${name}' is rejected.`);
+  }
 }
 
 function checkTracepoint(type: BtfType, id: number, fail: Fail): void {
@@ -223,10 +257,20 @@ function checkTracepoint(type: BtfType, id: number, fail: Fail): void {
 
 /** @see kernel/bpf/bpf_lsm.c `bpf_lsm_verify_prog` @ v6.18 */
 function checkLsm(env: VerifierEnv, type: BtfType, id: number, fail: Fail): void {
+  const code = "verifier/bad-attach-target";
+  const { name } = type;
+  const isHook = name.startsWith(LSM_PREFIX);
+  const hook = name.slice(LSM_PREFIX.length);
+  if (env.program.flags.sleepable === true && !(isHook && SLEEPABLE_LSM_HOOKS.has(hook))) {
+    fail("verifier/not-sleepable", `${name} is not sleepable`);
+  }
   if (!env.gplCompatible) {
     fail("verifier/gpl-only-program", "LSM programs must have a GPL compatible license");
   }
-  if (type.name.startsWith("bpf_lsm_")) return;
-  const message = `attach_btf_id ${id} points to wrong type name ${type.name}`;
-  fail("verifier/bad-attach-target", message);
+  if (isHook && DISABLED_LSM_HOOKS.has(hook)) {
+    fail(code, `attach_btf_id ${id} points to disabled hook ${name}`);
+  }
+  if (!isHook) fail(code, `attach_btf_id ${id} points to wrong type name ${name}`);
 }
+
+const LSM_PREFIX = "bpf_lsm_";
