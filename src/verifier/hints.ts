@@ -129,6 +129,9 @@ function lastIndex(text: string): number | undefined {
 function boundsCheck({ text, known }: Facts): string | undefined {
   const last = lastIndex(text);
   if (last === undefined) return undefined;
-  const offset = known === "" ? "" : `it is ${known}; `;
-  return `${offset}the offset may be at most ${last} bytes here: check the index before the access, with an unsigned type, and keep using the checked variable`;
+  const [, off, size] = /_size=\d+ off=(-?\d+) size=(\d+)/.exec(text) ?? [];
+  if (!known.includes("number from") && !known.includes("any number")) {
+    return `bytes ${off} to ${Number(off) + Number(size) - 1} are read or written, the memory ends with byte ${last + Number(size) - 1}: access less of it, or make it larger`;
+  }
+  return `it is ${known}, and the offset may be at most ${last}: check the index before the access, with an unsigned type, and use the checked variable from there on`;
 }

@@ -1,0 +1,132 @@
+import { BpfError } from "../../base/index.ts";
+import { type Btf, BtfIndex } from "../../btf/index.ts";
+import { type CollectionSpec, type ProgramSpec, readObject } from "../../object/index.ts";
+import { type Capabilities, verifierProgram, verify as verifyProgram } from "../../verifier/index.ts";
+import { readBtfFile } from "../btf-file.ts";
+import { type Command, readOptions, UsageError, wholeNumber } from "../command.ts";
+import { toJson } from "../format/json.ts";
+import type { Io } from "../io.ts";
+import { parseProgramType, shortType } from "../run/program-choice.ts";
+import { formatReport } from "../verify/format.ts";
+import { type ProgramReport, reportOf, unreadable } from "../verify/report.ts";
+
+const RUNNING_KERNEL = "/sys/kernel/btf/vmlinux";
+const CAPABILITIES: readonly Capabilities[] = ["root", "bpf", "unprivileged"];
+
+export const verify: Command = {
+  name: "verify",
+  summary: "Judge programs as Linux 6.18 would, and say why",
+  arguments: [{ name: "object", summary: "BPF object file", many: true }],
+  options: [
+    {
+      flags: "--prog <name>",
+      summary: 'only this program; may be repeated (default: all, also those with SEC("?…"))',
+      repeatable: true,
+    },
+    {
+      flags: "--type <type>",
+      summary: "program type where the section name says nothing",
+      parse: parseProgramType,
+    },
+    {
+      flags: "--btf <file>",
+      summary:
+        "types of the target kernel, raw BTF or an ELF file; none: use none (default: the running kernel's, if there is one)",
+    },
+    { flags: "--caps <who>", summary: "rights of who loads", choices: CAPABILITIES, default: "root" },
+    {
+      flags: "--log-level <n>",
+      summary: "also print the verifier's log as Linux does: 1 the path at fault, 2 everything, 4 figures",
+      parse: wholeNumber,
+    },
+    { flags: "--budget", summary: "show which source lines and functions the verifier spent its time on" },
+    { flags: "--json", summary: "print one JSON value: a list with one element for each program" },
+  ],
+  examples: [
+    "skep verify guard.bpf.o",
+    "skep verify *.bpf.o --json | jq '.[] | select(.verdict != \"accepted\")'",
+    "skep verify guard.bpf.o --prog xdp_guard --caps unprivileged --log-level 2",
+  ],
+
+  async run(io, paths, values) {
+    const options = readOptions(values);
+    const json = options.flag("json");
+    const kernelBtf = await kernelTypes(io, options.text("btf"));
+    const wanted = options.list("prog");
+    const level = options.number("logLevel") ?? 0;
+    const reports: ProgramReport[] = [];
+    const found = new Set<string>();
+    for (const path of paths) {
+      const spec = readObject(await io.readFile(path));
+      for (const program of chosen(spec, wanted)) {
+        found.add(program.name);
+        const report = judge(path, spec, program, {
+          kernelBtf,
+          type: options.text("type") as ProgramSpec["type"], // checked by parseProgramType
+          capabilities: options.text("caps") as Capabilities, // one of the choices
+          logLevel: level,
+          budget: options.flag("budget"),
+        });
+        reports.push(report);
+        if (!json) io.out(formatReport(report, io));
+      }
+    }
+    const missing = wanted.filter((name) => !found.has(name));
+    if (missing.length > 0) throw new UsageError(`no program '${missing[0]}' in ${paths.join(", ")}`);
+    if (json) io.out(toJson(reports.map(({ view }) => view)));
+    return reports.every(({ view }) => view.verdict === "accepted") ? 0 : 1;
+  },
+};
+
+/** Types of the target kernel; undefined when there are none to be had or none are wanted. */
+async function kernelTypes(io: Io, path: string | undefined): Promise<BtfIndex | undefined> {
+  if (path === "none") return undefined;
+  if (path !== undefined) return new BtfIndex(await readBtfFile(io, path));
+  let btf: Btf;
+  try {
+    btf = await readBtfFile(io, RUNNING_KERNEL);
+  } catch (error) {
+    if (error instanceof BpfError) return undefined; // not on Linux, or a kernel without CONFIG_DEBUG_INFO_BTF
+    throw error;
+  }
+  return new BtfIndex(btf);
+}
+
+function chosen(spec: CollectionSpec, wanted: readonly string[]): readonly ProgramSpec[] {
+  return wanted.length === 0 ? spec.programs : spec.programs.filter(({ name }) => wanted.includes(name));
+}
+
+interface JudgeOptions {
+  readonly kernelBtf: BtfIndex | undefined;
+  readonly type: ProgramSpec["type"];
+  readonly capabilities: Capabilities;
+  readonly logLevel: number;
+  readonly budget: boolean;
+}
+
+/** One program's report; what its object lacks is a report too, so that the others are judged. */
+function judge(
+  object: string,
+  spec: CollectionSpec,
+  program: ProgramSpec,
+  options: JudgeOptions,
+): ProgramReport {
+  const { kernelBtf, type, capabilities, logLevel } = options;
+  const name = { object, program: program.name, section: program.section };
+  try {
+    const input = verifierProgram(spec, program, { kernelBtf, type, objectName: stem(object) });
+    const verifyOptions = { capabilities, logLevel, nowUs: () => performance.now() * 1000 };
+    const verdict = verifyProgram(input, verifyOptions);
+    return reportOf({ ...name, type: shortType(input.type) }, input, verdict, {
+      capabilities,
+      budget: options.budget,
+    });
+  } catch (error) {
+    if (error instanceof BpfError) return unreadable(name, program.type ?? type, error);
+    throw error;
+  }
+}
+
+function stem(path: string): string {
+  return (path.split("/").at(-1) ?? path).replace(/(\.bpf)?\.o$/, "");
+}
