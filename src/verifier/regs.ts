@@ -179,9 +179,10 @@ export function isNeverNull(env: VerifierEnv, row: number): boolean {
     case RegType.PTR_TO_BUF:
     case RegType.PTR_TO_MAP_VALUE:
     case RegType.PTR_TO_MAP_KEY:
-    case RegType.PTR_TO_MEM:
     case RegType.CONST_PTR_TO_MAP:
       return true;
+    case RegType.PTR_TO_MEM:
+      return (type & TypeFlag.PTR_UNTRUSTED) === 0;
     case RegType.PTR_TO_BTF_ID:
       return isTrusted(env, row);
     default:

@@ -162,6 +162,7 @@ export function walkStruct(
           field: member.name,
         };
       }
+      return { kind: "untrusted" };
     }
     if (off + size > end && (flags & TypeFlag.PTR_UNTRUSTED) === 0) {
       return error(
