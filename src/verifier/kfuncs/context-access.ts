@@ -72,7 +72,7 @@ export function contextAccess(
   const index = argIndex(btf, proto, off);
   const count = proto === undefined ? DEFAULT_ARGS : proto.params.length - skip;
   if (index > count) return refuse(env, `func '${name}' doesn't have ${index + 1}-th argument`);
-  if (index === count) return returnValue(env, target, index);
+  if (index === count) return returnValue(env, target, index, bytes);
   if (proto === undefined) return SCALAR;
   return argument(env, target, index, index + skip, bytes);
 }
@@ -142,7 +142,12 @@ function isScalar(btf: Btf, id: number): boolean {
 }
 
 /** Behind the arguments lies what the function returned, for programs that run after it. */
-function returnValue(env: VerifierEnv, target: Target, index: number): ContextLoad | undefined {
+function returnValue(
+  env: VerifierEnv,
+  target: Target,
+  index: number,
+  bytes: number,
+): ContextLoad | undefined {
   const { btf, proto, name, fullName } = target;
   const { attachType } = env.program;
   const afterwards =
@@ -161,7 +166,13 @@ function returnValue(env: VerifierEnv, target: Target, index: number): ContextLo
       ? { type: RegType.SCALAR_VALUE, min: 0, max: 1 }
       : { type: RegType.SCALAR_VALUE, min: -MAX_ERRNO, max: 0 };
   }
-  if (btf.types[type]?.kind === "ptr") env.unsupported("a returned pointer as context");
+  const pointerType = btf.types[type];
+  if (pointerType?.kind === "ptr") {
+    if (bytes !== 8) return refuse(env, `func '${name}' size ${bytes} must be 8`);
+    return isOpaque(btf, pointerType.type)
+      ? SCALAR
+      : pointer(env, target, index, undefined, pointerType.type);
+  }
   return refuse(
     env,
     `func '${name}' arg${index} '' has type ${kindText(btf.types[type])}. Only pointer access is allowed`,
@@ -190,10 +201,15 @@ function argument(
   if (bytes !== 8) return refuse(env, `func '${name}' size ${bytes} must be 8`);
   const special = specialArg(env, target, param);
   if (special !== undefined && special.btfId === undefined) return special; // a buffer
-  const pointee = skipModifiers(btf, type.type);
-  if (pointee === 0 || btf.types[pointee]?.kind === "int") return SCALAR;
+  if (isOpaque(btf, type.type)) return SCALAR;
   if (special !== undefined) return special;
   return pointer(env, target, index, param, type.type);
+}
+
+/** Pointers to nothing or to integers are numbers to a program. `is_void_or_int_ptr` */
+function isOpaque(btf: Btf, pointee: number): boolean {
+  const id = skipModifiers(btf, pointee);
+  return id === 0 || btf.types[id]?.kind === "int";
 }
 
 /** Arguments that the hook's owner types: of iterators and, by the names of stub functions, of struct_ops. */
@@ -231,13 +247,14 @@ function pointer(
   env: VerifierEnv,
   target: Target,
   index: number,
-  param: number,
+  param: number | undefined,
   pointee: number,
 ): ContextLoad | undefined {
   const { btf, proto, name } = target;
   const tracepoint = env.program.attachType === "BPF_TRACE_RAW_TP";
   let flags = argsTrusted(env, target) ? TypeFlag.PTR_TRUSTED : 0;
-  if (proto !== undefined && hasSuffix(proto.params[param], "__nullable")) flags |= TypeFlag.PTR_MAYBE_NULL;
+  const at = param === undefined ? undefined : proto?.params[param];
+  if (at !== undefined && hasSuffix(at, "__nullable")) flags |= TypeFlag.PTR_MAYBE_NULL;
   if (tracepoint && mayBeNullArg(name, index)) flags |= TypeFlag.PTR_MAYBE_NULL;
   const tag = btf.types[pointee];
   if (tag?.kind === "type_tag" && !tag.kindFlag) {
