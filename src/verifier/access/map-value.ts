@@ -9,7 +9,10 @@ import { FIELD_KINDS, isKptr } from "./record.ts";
 import { constLow } from "./row.ts";
 
 /** Device maps hand out the kernel's own device numbers: `BPF_F_RDONLY_PROG` without being asked for. */
-const READ_ONLY_TYPES: ReadonlySet<MapTypeName> = new Set<MapTypeName>(["BPF_MAP_TYPE_DEVMAP", "BPF_MAP_TYPE_DEVMAP_HASH"]);
+const READ_ONLY_TYPES: ReadonlySet<MapTypeName> = new Set<MapTypeName>([
+  "BPF_MAP_TYPE_DEVMAP",
+  "BPF_MAP_TYPE_DEVMAP_HASH",
+]);
 
 /** Programs may only read the map's values. */
 export function isProgramReadOnly(map: VerifierMap): boolean {

@@ -27,6 +27,7 @@ const UNPRIVILEGED: ReadonlySet<HelperName> = new Set<HelperName>([
 
 /** Helpers that need CAP_PERFMON, beside those of the tracing types, which need it as a whole. */
 const PERFMON: ReadonlySet<HelperName> = new Set<HelperName>([
+  "get_current_comm",
   "trace_printk", "get_current_task", "get_current_task_btf", "probe_read_user", "probe_read_kernel", "probe_read_user_str",
   "probe_read_kernel_str", "snprintf_btf", "snprintf", "task_pt_regs", "trace_vprintk", "copy_from_user", "copy_from_user_task",
   "get_task_stack", "find_vma", "perf_event_read", "perf_event_read_value", "get_branch_snapshot", "send_signal",
@@ -85,9 +86,14 @@ export function hasTrampoline(type: ProgramTypeName, attach: AttachTypeName | un
  */
 export function isHelperAvailable(name: HelperName, user: HelperUser): boolean | undefined {
   if (!user.bpfCapable && !UNPRIVILEGED.has(name)) return false;
-  if (!user.perfmon && PERFMON.has(name)) return false;
+  if (!user.perfmon && needsPerfmon(name, user.type)) return false;
   const byAttach = attachRule(name, user);
   return byAttach ?? typeRule(name, user);
+}
+
+function needsPerfmon(name: HelperName, type: ProgramTypeName): boolean {
+  if (type === "BPF_PROG_TYPE_SYSCALL" && name.startsWith("skc_to_")) return false;
+  return PERFMON.has(name) || name === "sys_bpf";
 }
 
 /** Rules that depend on the attach type; undefined: none applies. */

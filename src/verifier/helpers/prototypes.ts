@@ -171,7 +171,11 @@ const SOCKET_OPTION_GET: readonly ArgType[] = [
   "CONST_SIZE",
 ];
 const VARIANTS: readonly (readonly [HelperName, readonly ProgramTypeName[], readonly ArgType[]])[] = [
-  ["get_socket_cookie", ["BPF_PROG_TYPE_SK_REUSEPORT", "BPF_PROG_TYPE_LSM", "BPF_PROG_TYPE_SYSCALL"], SOCKET_POINTER],
+  [
+    "get_socket_cookie",
+    ["BPF_PROG_TYPE_SK_REUSEPORT", "BPF_PROG_TYPE_LSM", "BPF_PROG_TYPE_SYSCALL"],
+    SOCKET_POINTER,
+  ],
   ["xdp_get_buff_len", ["BPF_PROG_TYPE_LSM", "BPF_PROG_TYPE_SYSCALL"], ["PTR_TO_BTF_ID"]],
   ["setsockopt", ["BPF_PROG_TYPE_CGROUP_SOCKOPT"], SOCKET_OPTION],
   ["getsockopt", ["BPF_PROG_TYPE_CGROUP_SOCKOPT"], SOCKET_OPTION_GET],
