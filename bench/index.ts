@@ -1,6 +1,7 @@
 // npm run bench -- NAME [--json]: what users feel, as ratios measured in one run. `npm run bench` lists the names.
 import { interpreter } from "./interpreter.ts";
 import { maps } from "./maps.ts";
+import { verifier } from "./verifier.ts";
 
 /** A benchmark prints a table for people and returns the same figures as data. */
 export interface Benchmark {
@@ -9,7 +10,7 @@ export interface Benchmark {
   run(): Promise<{ readonly figures: unknown; readonly table: string }>;
 }
 
-const BENCHMARKS: readonly Benchmark[] = [interpreter, maps];
+const BENCHMARKS: readonly Benchmark[] = [interpreter, maps, verifier];
 
 const [name, ...flags] = process.argv.slice(2);
 const chosen = BENCHMARKS.filter((benchmark) => benchmark.name === name);
