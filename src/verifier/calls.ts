@@ -62,6 +62,9 @@ export function initFrame(
   const fp = frameReg(frame, 10);
   markPointer(env, fp, RegType.PTR_TO_STACK);
   i32[fp + C] = frameNo;
+  env.scratchedRegs = -1;
+  env.scratchedSlotsLo = -1;
+  env.scratchedSlotsHi = -1;
 }
 
 /** r0–r5 hold nothing any more. `clear_caller_saved_regs` */
@@ -84,6 +87,10 @@ export function checkLocalCall(env: VerifierEnv, insn: number): number {
   for (let n = 1; n <= 5; n++) env.domain.copyRow(frameReg(callee, n), frameReg(caller, n));
   clearCallerSaved(env);
   env.cur.curFrame++;
+  if (env.log.traces) {
+    env.traceState("caller:\n", env.cur, env.cur.curFrame - 1);
+    env.traceState("callee:\n", env.cur, env.cur.curFrame);
+  }
   return target;
 }
 
@@ -338,8 +345,13 @@ export function leaveFunction(env: VerifierEnv): number {
     domain.copyRow(frameReg(cur.frames[cur.curFrame - 1], 0), r0);
     env.scratchedRegs |= 1;
   }
+  const next = inCallback ? callsite : callsite + 1;
+  if (env.log.traces) {
+    env.traceState("returning from callee:\n", cur, cur.curFrame);
+    env.traceState(`to caller at ${next}:\n`, cur, cur.curFrame - 1);
+  }
   cur.curFrame--;
-  if (!inCallback) return callsite + 1;
+  if (!inCallback) return next;
   // Back to the call, which may run the callback again: make the loop converge.
   const prev = findPrevEntry(env, cur, callsite);
   if (prev !== undefined) widenImprecise(env, prev, cur);

@@ -92,10 +92,18 @@ export class VerifierEnv {
   next = 0;
   /** Instructions with reserved fields set, by slot. */
   readonly findings: ReadonlyMap<number, Diagnostic>;
-  /** Prints the instruction about to be walked, after the state: all of it, or what changed. */
-  traceInsn: (wholeState: boolean) => void = () => {};
+  /** Hooks of the log (trace-log.ts); they do nothing unless the log's level asks for it. The instruction about to be walked: */
+  traceInsn: (fromElsewhere: boolean) => void = () => {};
+  /** … registers and slots that changed since they were last shown. */
+  traceChange: () => void = () => {};
+  /** … a whole frame of a state, behind a title. */
+  traceState: (title: string, state: State, frame: number) => void = () => {};
+  /** … what precision backtracking asks of a frame of a saved state. */
+  tracePrecise: (state: State, frame: number) => void = () => {};
+  /** … the source line of an instruction. */
+  traceSource: (insn: number) => void = () => {};
   /** Prints that the path is covered by a saved state. */
-  traceSafe: (fromJump: boolean) => void = () => {};
+  traceSafe: (fromElsewhere: boolean) => void = () => {};
   /** Entry of `cur.history` that belongs to the instruction at hand; -1: none yet. */
   historyEntry = -1;
   /** Prints an instruction that precision backtracking goes over (log level 2). */

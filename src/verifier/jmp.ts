@@ -99,6 +99,7 @@ export function checkConditionalJump(env: VerifierEnv, insn: number): number {
     if (mem.i32[a + TYPE] === RegType.SCALAR_VALUE) markChainPrecision(env, dst);
     if (fromReg && mem.i32[b + TYPE] === RegType.SCALAR_VALUE) markChainPrecision(env, src);
     if (!env.bypassSpecV1) pushPath(env, taken === 1 ? insn + 1 : target, insn, true);
+    if (env.log.traces) env.traceChange();
     return taken === 1 ? target : insn + 1;
   }
   const { linked } = env;
@@ -153,6 +154,7 @@ export function checkConditionalJump(env: VerifierEnv, insn: number): number {
   ) {
     comparisonProhibited(env, dst);
   }
+  if (env.log.traces) env.traceChange();
   return insn + 1;
 }
 

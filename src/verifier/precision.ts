@@ -193,8 +193,8 @@ function markIn(env: VerifierEnv, bt: Backtrack, state: State): boolean {
         changed = true;
       }
     }
-    if ((bt.slotsLo[f] | bt.slotsHi[f]) === 0) continue;
-    for (let slot = 0; slot < 64; slot++) {
+    const anySlot = (bt.slotsLo[f] | bt.slotsHi[f]) !== 0;
+    for (let slot = 0; anySlot && slot < 64; slot++) {
       if (!bt.hasSlot(f, slot)) continue;
       const at = frame + FRAME_STACK_AT + slot * SLOT_WORDS;
       const row = at + SLOT_TYPE_WORDS;
@@ -210,6 +210,7 @@ function markIn(env: VerifierEnv, bt: Backtrack, state: State): boolean {
         changed = true;
       }
     }
+    if (env.log.tracesAll) env.tracePrecise(state, f);
   }
   return changed;
 }

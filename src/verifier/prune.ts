@@ -2,6 +2,7 @@
 import { Opcode } from "../isa/index.ts";
 import { scratchRow } from "./domain.ts";
 import type { VerifierEnv } from "./env.ts";
+import { Rejection } from "./errors.ts";
 import { LoopVisit } from "./explored.ts";
 import { pushHistory } from "./history.ts";
 import {
@@ -139,6 +140,7 @@ function hit(env: VerifierEnv, old: State, insn: number, loop: boolean): void {
     env.pool.release(env, backedge);
     return;
   }
+  if (env.log.tracesAll) env.log.trace(`SCC backedge (${loopKey(env, old)})\n`);
   visit.backedges.unshift(backedge);
   env.explored.backedges++;
   env.explored.updatePeak();
@@ -151,19 +153,25 @@ function propagatePrecision(env: VerifierEnv, old: State, cur: State): boolean {
   let any = false;
   for (let f = old.curFrame; f >= 0; f--) {
     const frame = old.frames[f];
+    const names: string[] | undefined = env.log.tracesAll ? [] : undefined;
     for (let n = 0; n < FRAME_REGS - 1; n++) {
       const row = frameReg(frame, n);
       if (i32[row + TYPE] !== RegType.SCALAR_VALUE || i32[row + PRECISE] === 0) continue;
       bt.regs[f] |= 1 << n;
       any = true;
+      names?.push(`r${n}`);
     }
-    for (let slot = i32[frame + F_SLOTS] - 1; slot >= 0; slot--) {
+    const slots = i32[frame + F_SLOTS];
+    for (let slot = 0; slot < slots; slot++) {
       if (u8[frameSlotTypes(frame, slot) + 7] !== SlotType.SPILL) continue;
       const row = frameSlotRow(frame, slot);
       if (i32[row + TYPE] !== RegType.SCALAR_VALUE || i32[row + PRECISE] === 0) continue;
       bt.setSlot(f, slot);
       any = true;
+      names?.push(`fp${-8 * (slot + 1)}`);
     }
+    if (names !== undefined && names.length > 0)
+      env.log.trace(`frame ${f}: propagating ${names.join(",")}\n`);
   }
   return any && backtrackFrom(env, cur);
 }
@@ -201,7 +209,12 @@ function compareUnfinished(env: VerifierEnv, old: State, insn: number): number {
     old.mayGotoDepth === cur.mayGotoDepth &&
     old.callbackUnrollDepth === cur.callbackUnrollDepth
   ) {
-    env.fail("verifier/infinite-loop", `infinite loop detected at insn ${insn}`);
+    env.traceSource(insn);
+    const text = `infinite loop detected at insn ${insn}`;
+    env.verbose(`${text}\n`);
+    env.traceState("cur state:", cur, cur.curFrame);
+    env.traceState("old state:", old, cur.curFrame);
+    throw new Rejection("verifier/infinite-loop", text, "EINVAL");
   }
   return Unfinished.DIFFERENT;
 }
@@ -271,12 +284,15 @@ function maybeEnterLoop(env: VerifierEnv, state: State): void {
     visit = new LoopVisit();
     env.explored.visits.set(key, visit);
   }
-  visit.entry ??= state;
+  if (visit.entry !== undefined) return;
+  visit.entry = state;
+  if (env.log.tracesAll) env.log.trace(`SCC enter (${key})\n`);
 }
 
 function maybeExitLoop(env: VerifierEnv, state: State): void {
   const visit = lookupVisit(env, state);
   if (visit === undefined || visit.entry !== state) return;
+  if (env.log.tracesAll) env.log.trace(`SCC exit (${loopKey(env, state)})\n`);
   visit.entry = undefined;
   env.explored.backedges -= visit.backedges.length;
   propagateBackedges(env, visit);

@@ -16,6 +16,7 @@ import { Scratch } from "./scratch.ts";
 import type { InsnAux } from "./state.ts";
 import { currentState } from "./states.ts";
 import { attachTrace } from "./trace-log.ts";
+import { INSN_LIMIT } from "./walk.ts";
 
 /** `BPF_COMPLEXITY_LIMIT_INSNS`: slots that root may load. */
 const MAX_SLOTS = 1_000_000;
@@ -47,6 +48,7 @@ export class Verifier {
     const outcome = run(env);
     const stats = statsOf(env, (options.nowUs?.() ?? 0) - started);
     if (env.mem.words > KEEP_WORDS) this.memory = undefined;
+    if (env.log.level !== 0) traceStats(env, stats);
     const log = env.log.text();
     if (outcome === undefined) return { verdict: "accepted", ...stats, log };
     if (outcome instanceof Unsupported) {
@@ -157,6 +159,20 @@ function statsOf(env: VerifierEnv, timeUs: number): VerifierStats {
     timeUs,
     memoryBytes: env.pool.peakBytes,
   };
+}
+
+/** The log's last lines. `print_verification_stats` */
+function traceStats(env: VerifierEnv, stats: VerifierStats): void {
+  const { log } = env;
+  if ((log.level & 4) !== 0) {
+    log.trace(`verification time ${Math.round(stats.timeUs)} usec\n`);
+    log.trace(`stack depth ${stats.stackDepths.join("+")}\n`);
+  }
+  const limit = env.options.insnLimit ?? INSN_LIMIT;
+  log.trace(
+    `processed ${stats.insnsProcessed} insns (limit ${limit}) max_states_per_insn ${stats.maxStatesPerInsn} ` +
+      `total_states ${stats.states} peak_states ${stats.peakStates} mark_read 0\n`,
+  );
 }
 
 function newAux(length: number): InsnAux {

@@ -29,7 +29,7 @@ import { checkRegRead, checkRegWrite, checkRegWriteUnknown, markPointer, markUnk
 import { loadState, pushPath } from "./states.ts";
 
 /** `BPF_COMPLEXITY_LIMIT_INSNS` */
-const INSN_LIMIT = 1_000_000;
+export const INSN_LIMIT = 1_000_000;
 /** What {@link walkInsn} answers when the path ends. */
 const PATH_ENDS = -1;
 
@@ -42,7 +42,7 @@ export function walk(env: VerifierEnv, start: number): void {
   const count = env.insns.length;
   let insn = start;
   let prev = -1;
-  let printAll = true;
+  let printAll = false;
   for (;;) {
     log.mark();
     env.historyEntry = -1;
@@ -63,7 +63,7 @@ export function walk(env: VerifierEnv, start: number): void {
       if (aux.jumpPoint[insn] !== 0) pushHistory(env, 0);
       if (log.traces) {
         env.traceInsn(printAll);
-        printAll = false;
+        if (log.tracesAll) printAll = false;
       }
       if (onState !== undefined) onState(insn, env);
       aux.seen[insn] = 1;
@@ -85,6 +85,9 @@ export function walk(env: VerifierEnv, start: number): void {
     if (path === undefined) return;
     loadState(env, path.state);
     env.pool.release(env, path.state);
+    env.scratchedRegs = -1;
+    env.scratchedSlotsLo = -1;
+    env.scratchedSlotsHi = -1;
     stackLiveness.resetCallchain(env);
     if (!log.tracesAll) log.truncate(path.logPosition);
     insn = path.insn;
