@@ -66,7 +66,7 @@ export const NORETURN_FUNCTIONS: ReadonlySet<string> = new Set([
  * for it. Others may be on the kernel's error injection list, which its BTF does not tell.
  */
 export function isModifiable(name: string): boolean {
-  return isSystemCall(name) || name.startsWith("security_") || MODIFY_RETURN_TESTS.has(name);
+  return isSystemCall(name) || name.startsWith("security_") || MODIFY_RETURN_SETS.has(name);
 }
 
 /** Functions that sleepable fentry, fexit and fmod_ret programs may attach to for sure. */
@@ -78,10 +78,11 @@ function isSystemCall(name: string): boolean {
   return /^__(x64|ia32)_(compat_)?sys_/.test(name);
 }
 
-/** @see net/bpf/test_run.c `bpf_test_modify_return_ids` @ v6.18 */
-const MODIFY_RETURN_TESTS: ReadonlySet<string> = new Set([
+/** @see net/bpf/test_run.c `bpf_test_modify_return_ids`, net/mptcp/bpf.c `bpf_mptcp_fmodret_ids` @ v6.18 */
+const MODIFY_RETURN_SETS: ReadonlySet<string> = new Set([
   "bpf_modify_return_test",
   "bpf_modify_return_test2",
   "bpf_modify_return_test_tp",
+  "update_socket_protocol",
   "bpf_fentry_test1",
 ]);
