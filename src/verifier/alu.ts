@@ -1,7 +1,10 @@
 // One algorithm: arithmetic on scalars and pointers.
 import { Class, CODE_MASK, classOf, SOURCE_X } from "../isa/index.ts";
+import { checkMapValue } from "./access/map-value.ts";
+import { tnumText } from "./access/row.ts";
 import { scratchRow } from "./domain.ts";
 import type { VerifierEnv } from "./env.ts";
+import { Rejection } from "./errors.ts";
 import {
   A,
   B,
@@ -494,9 +497,28 @@ function checkSaneOffset(env: VerifierEnv, row: number, type: number): void {
 /** Without privilege a pointer must stay inside what it points to. `sanitize_check_bounds` */
 function checkUnprivilegedMove(env: VerifierEnv, row: number, dst: number): void {
   const { i32 } = env.mem;
+  if (i32[row + TYPE] === RegType.PTR_TO_MAP_VALUE) {
+    checkValueMove(env, row, dst);
+    return;
+  }
   if (i32[row + TYPE] !== RegType.PTR_TO_STACK) return;
   const off = i32[row + OFF] + i32[row + VAR_VALUE];
+  if (!isConst(env, row)) {
+    const text = `R${dst} variable stack access prohibited for !root, var_off=${tnumText(env, row)} off=${off}`;
+    env.fail("verifier/stack-variable-offset", text, "EACCES");
+  }
   if (off < 0 && off >= -512) return;
   const text = `R${dst} stack pointer arithmetic goes out of range, prohibited for !root; off=${off}`;
   env.fail("verifier/pointer-offset-too-large", text, "EACCES");
+}
+
+/** A map value's pointer stays on a byte of the value, as a helper could be given it. */
+function checkValueMove(env: VerifierEnv, row: number, dst: number): void {
+  try {
+    checkMapValue(env, dst, env.mem.i32[row + OFF], 1, false, false);
+  } catch (error) {
+    if (!(error instanceof Rejection)) throw error;
+    const text = `R${dst} pointer arithmetic of map value goes out of range, prohibited for !root`;
+    env.fail("verifier/pointer-offset-too-large", text, "EACCES");
+  }
 }
