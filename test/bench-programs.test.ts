@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { fromHex, toHex } from "../src/base/index.ts";
 import { readObject } from "../src/object/index.ts";
-import { openEmbeddedKernel } from "../src/runtime/index.ts";
+import { ENGINES, openEmbeddedKernel } from "../src/runtime/index.ts";
 
 /** One entry of fixtures/bench/inputs.json: what to put in, what must come out. Bytes in hex. */
 interface Bench {
@@ -30,9 +30,15 @@ function summed(value: Uint8Array): string {
   return toHex(new Uint8Array(sums.buffer));
 }
 
-describe.each(Object.entries(benches))("%s", (name, bench) => {
+const cases = Object.entries(benches).flatMap(([name, bench]) =>
+  [...ENGINES, "unmetered jit" as const].map((engine) => ({ name, engine, bench })),
+);
+
+describe.each(cases)("$name, $engine", ({ name, engine, bench }) => {
   it("gives the return values, packets and maps of inputs.json", async () => {
-    using kernel = await openEmbeddedKernel({ numCpus: NUM_CPUS });
+    const options =
+      engine === "unmetered jit" ? ({ engine: "jit", metered: false } as const) : ({ engine } as const);
+    using kernel = await openEmbeddedKernel({ numCpus: NUM_CPUS, ...options });
     using collection = await kernel.load(readObject(readFileSync(join(folder, bench.object))));
     for (const [map, pairs] of Object.entries(bench.maps ?? {})) {
       for (const [key, value] of pairs) collection.maps.get(map)!.update(fromHex(key), fromHex(value));

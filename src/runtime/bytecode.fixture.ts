@@ -1,8 +1,9 @@
 import { type AssembleOptions, assemble } from "../isa/index.ts";
 import { placeCode } from "./code.ts";
+import { type EngineName, openEngine } from "./engine.ts";
 import type { ContextTable } from "./hooks/hook.ts";
 import { defaultHost } from "./host.ts";
-import { Interpreter } from "./interpreter.ts";
+import type { Interpreter } from "./interpreter.ts";
 import { PTR_TO_MEM } from "./layout.ts";
 
 /** Runs bytecode in tests: raw (registers start as numbers) or checked like a program of a type. */
@@ -29,8 +30,15 @@ export function assembled(text: string, symbol?: AssembleOptions["symbol"]): Uin
   return bytes;
 }
 
-export async function openBench(uninitStack: "error" | "zero" = "error"): Promise<Bench> {
-  const interpreter = await Interpreter.open({ host: defaultHost(), uninitStack, mapById: () => undefined });
+export async function openBench(
+  uninitStack: "error" | "zero" = "error",
+  engine: EngineName = "interpreter",
+): Promise<Bench> {
+  const interpreter = await openEngine(engine, {
+    host: defaultHost(),
+    uninitStack,
+    mapById: () => undefined,
+  });
   const { module } = interpreter;
   const place = (insns: Uint8Array, context: ContextTable, raw: boolean) => {
     const code = placeCode(module, {
@@ -62,7 +70,7 @@ export async function openBench(uninitStack: "error" | "zero" = "error"): Promis
           budget: 1_000_000,
           args: [pointer, memory.length],
         });
-        return { r0: done.r0, insns: done.insns, memory: module.memory.read(address, memory.length) };
+        return { r0: done.r0, insns: done.insns!, memory: module.memory.read(address, memory.length) };
       } finally {
         interpreter.removeCode(code);
         module.exports.free(address);

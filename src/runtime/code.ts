@@ -1,7 +1,7 @@
 import type { ProgramTypeName } from "../abi/index.ts";
 import type { Btf } from "../btf/index.ts";
 import type { FuncInfo, LineInfo } from "../object/index.ts";
-import type { HelperImpl } from "./helper-call.ts";
+import type { HelperImpl, Provenance } from "./helper-call.ts";
 import type { ContextTable } from "./hooks/hook.ts";
 import {
   CODE_ARENA_BASE,
@@ -63,6 +63,8 @@ export interface LoadedCode extends CodeInput {
   /** Address of the code block (`layout.ts`). */
   readonly address: number;
   readonly insnsAddress: number;
+  /** Values with fields of the kernel's that the program has the address of (compiled programs carry no provenance). */
+  special?: readonly Provenance[];
   /** Frees it all. */
   readonly free: () => void;
 }

@@ -10,8 +10,9 @@ import {
   setGlobals,
   setKconfig,
 } from "../object/index.ts";
+import { type EngineName, openEngine } from "./engine.ts";
 import { defaultHost, type Host } from "./host.ts";
-import { Interpreter } from "./interpreter.ts";
+import type { Interpreter } from "./interpreter.ts";
 import { loadProgram } from "./load-program.ts";
 import { createMap, type EmbeddedMap, type ObjectRegistry } from "./maps/index.ts";
 import { EmbeddedProgram } from "./program.ts";
@@ -31,6 +32,13 @@ export interface EmbeddedKernelOptions {
   readonly memoryLimit?: number;
   /** Asked for every program before it is loaded. Default: none; the interpreter's checks alone protect. */
   readonly gate?: ProgramGate;
+  /** How programs are executed; default `"interpreter"`. `"jit"` trusts them: see {@link EngineName}. */
+  readonly engine?: EngineName | undefined;
+  /**
+   * With `engine: "jit"`: count instructions, and stop a run at its budget (default true). Without, `RunResult.insns` is
+   * absent and a program that never ends never comes back.
+   */
+  readonly metered?: boolean;
 }
 
 /**
@@ -90,8 +98,9 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
 
   async open(options: EmbeddedKernelOptions): Promise<void> {
     this.gate = options.gate;
-    this.interpreter = await Interpreter.open({
+    this.interpreter = await openEngine(options.engine, {
       host: this.host,
+      metered: options.metered,
       uninitStack: options.uninitStack ?? "error",
       memoryLimit: options.memoryLimit,
       mapById: (id) => this.maps.get(id),

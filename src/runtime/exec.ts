@@ -1,14 +1,17 @@
 import { BpfError } from "../base/index.ts";
 import { checkStructure, decode } from "../isa/index.ts";
 import { placeCode } from "./code.ts";
+import { type EngineName, openEngine } from "./engine.ts";
 import { defaultHost, type Host } from "./host.ts";
-import { DEFAULT_BUDGET, Interpreter } from "./interpreter.ts";
+import { DEFAULT_BUDGET } from "./interpreter.ts";
 import { PTR_TO_MEM } from "./layout.ts";
 
 /** How to run raw bytecode. */
 export interface ExecOptions {
   readonly host?: Partial<Host>;
   readonly maxInsns?: number;
+  /** `jit` compiles to WebAssembly and does not check accesses; default: the checked interpreter. */
+  readonly engine?: EngineName;
 }
 
 /** What raw bytecode left behind. */
@@ -22,7 +25,7 @@ export interface ExecResult {
 /**
  * Runs bytecode that belongs to no program type, by the convention of uBPF and bpf_conformance: r1 is the address of
  * `memory` (0 without), r2 its length; `callx` and `call` reach helpers by id. Registers and stack start as zero.
- * Accesses are checked all the same. @throws BpfError `isa/…` for malformed code, `runtime/…` for a violation.
+ * The interpreter checks accesses all the same. @throws BpfError `isa/…` for malformed code, `runtime/…` for a violation.
  */
 export async function execBytecode(
   insns: Uint8Array,
@@ -36,7 +39,11 @@ export async function execBytecode(
   const [finding] = checkStructure(decode(insns), { callx: true });
   if (finding !== undefined) throw new BpfError(finding.code, finding.message, finding);
   const host: Host = { ...defaultHost(), ...options.host };
-  const interpreter = await Interpreter.open({ host, uninitStack: "zero", mapById: () => undefined });
+  const interpreter = await openEngine(options.engine, {
+    host,
+    uninitStack: "zero",
+    mapById: () => undefined,
+  });
   const { module } = interpreter;
   const code = placeCode(module, {
     id: 0,
@@ -63,5 +70,5 @@ export async function execBytecode(
     budget,
     args: [pointer, memory.length],
   });
-  return { r0, memory: module.memory.read(address, memory.length), insns: count };
+  return { r0, memory: module.memory.read(address, memory.length), insns: count ?? 0 };
 }

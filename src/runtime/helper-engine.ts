@@ -83,7 +83,8 @@ export class ProgramExit {
   }
 }
 
-interface Prepared {
+/** A helper as the engine calls it. */
+export interface Prepared {
   readonly name: HelperName;
   readonly impl: HelperImpl;
   readonly args: readonly ArgTypeRow[];
@@ -107,17 +108,17 @@ export class HelperEngine implements HelperCall {
   readonly host: Host;
   readonly heap: Heap;
   readonly state: HelperState;
-  private readonly around: HelperSurroundings;
+  protected readonly around: HelperSurroundings;
   private readonly prepared = new Map<ProgramTypeName, (Prepared | undefined)[]>();
-  private active!: ActiveRun; // set by every call before anything reads it
-  private code!: LoadedCode;
-  private slot = 0;
+  protected active!: ActiveRun; // set by every call before anything reads it
+  protected code!: LoadedCode;
+  protected slot = 0;
   private name = "";
   private depth = 0;
   /** Address of r0 of the calling frame. */
-  private registers = 0;
+  protected registers = 0;
   /** Provenance that returnPointer asked for. */
-  private result: { kind: number; base: number; end: number; aux: number } | undefined;
+  protected result: { kind: number; base: number; end: number; aux: number } | undefined;
 
   constructor(around: HelperSurroundings) {
     this.around = around;
@@ -275,7 +276,7 @@ export class HelperEngine implements HelperCall {
 
   // ---- the call
 
-  private enter(run: ActiveRun, slot: number): void {
+  protected enter(run: ActiveRun, slot: number): void {
     this.active = run;
     this.code = this.around.currentCode(run);
     this.slot = slot;
@@ -308,7 +309,7 @@ export class HelperEngine implements HelperCall {
     this.result = saved.result;
   }
 
-  private finish(value: number | bigint, isVoid: boolean, id: number): void {
+  protected finish(value: number | bigint, isVoid: boolean, id: number): void {
     const { view } = this.memory;
     const { result, registers } = this;
     writeValue(view, registers, value);
@@ -366,7 +367,7 @@ export class HelperEngine implements HelperCall {
     return prepared;
   }
 
-  private checkArguments(helper: Prepared): void {
+  protected checkArguments(helper: Prepared): void {
     const { args } = helper;
     let mapArg = 0;
     for (let i = 0; i < args.length; i++) {
@@ -504,7 +505,7 @@ export class HelperEngine implements HelperCall {
     this.checkRegion(n, zero + 1, CHECK_MODE.read);
   }
 
-  private functionSlot(n: number): number {
+  protected functionSlot(n: number): number {
     if ((this.kindOf(n) & 0xff) !== PTR_TO_FUNC) this.refuse(n, "a function of the program");
     return this.u32(n);
   }
@@ -545,7 +546,7 @@ export class HelperEngine implements HelperCall {
     );
   }
 
-  private error(code: `runtime/${string}`, message: string, hint?: string): BpfError {
+  protected error(code: `runtime/${string}`, message: string, hint?: string): BpfError {
     return errorAt(this.code, this.slot, code, message, hint);
   }
 }

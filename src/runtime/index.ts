@@ -1,4 +1,5 @@
 export * from "./embedded-kernel.ts";
+export { ENGINES, type EngineName } from "./engine.ts";
 export * from "./exec.ts";
 export * from "./host.ts";
 export type { EmbeddedArena, EmbeddedEventMap, EmbeddedMap, EmbeddedUserRing } from "./maps/map.ts";

@@ -56,6 +56,8 @@ export interface RunRequest {
   readonly cpu: number;
   /** Instructions left. */
   readonly budget: number;
+  /** Runs to make in a row, as `batch` allows; default 1. */
+  readonly times?: number;
   /** Where in the code to start; default: its first instruction. */
   readonly slot?: number;
   /** Sets registers before the first instruction: arguments of a callback, `skep exec` memory. */
@@ -68,7 +70,8 @@ export interface RunOutput {
   readonly r0: bigint;
   /** What `around.leave` made of r0. */
   readonly retval: number | undefined;
-  readonly insns: number;
+  /** undefined: the engine does not count. */
+  readonly insns: number | undefined;
   readonly state: RunState;
 }
 
@@ -82,15 +85,15 @@ export class Interpreter implements HelperSurroundings {
   readonly state: HelperState;
   readonly heap: Heap;
   readonly mapById: (id: number) => EmbeddedMap | undefined;
-  private readonly uninitOk: boolean;
-  private readonly helpers: HelperEngine;
-  private readonly codes = new Map<number, LoadedCode>();
+  protected readonly uninitOk: boolean;
+  protected readonly helpers: HelperEngine;
+  protected readonly codes = new Map<number, LoadedCode>();
   /** Runs that are going on, innermost last: a run can start another one. */
-  private readonly active: ActiveRun[] = [];
-  private readonly idle: number[] = [];
+  protected readonly active: ActiveRun[] = [];
+  protected readonly idle: number[] = [];
   private status = 0;
 
-  private constructor(module: KernelModule, options: InterpreterOptions) {
+  protected constructor(module: KernelModule, options: InterpreterOptions) {
     this.module = module;
     this.host = options.host;
     this.mapById = options.mapById;
@@ -100,14 +103,19 @@ export class Interpreter implements HelperSurroundings {
       free: (address) => module.exports.free(address),
     };
     this.state = new HelperState(this.heap);
-    this.state = new HelperState(this.heap);
-    this.helpers = new HelperEngine(this);
+    this.helpers = this.createHelpers();
   }
 
   static async open(options: InterpreterOptions): Promise<Interpreter> {
     let interpreter: Interpreter | undefined;
-    const engine = () => interpreter as Interpreter; // no program runs before `open` has returned
-    const module = await openKernelModule(
+    const module = await Interpreter.openModule(options, () => interpreter as Interpreter);
+    interpreter = new Interpreter(module, options);
+    return interpreter;
+  }
+
+  /** The wasm, calling back into `engine`: no program runs before there is one. */
+  protected static openModule(options: InterpreterOptions, engine: () => Interpreter): Promise<KernelModule> {
+    return openKernelModule(
       {
         callHelper: (machine, id, slot) => engine().helpers.call(engine().runOf(machine), id, slot),
         callKfunc: (machine, index, slot) => engine().helpers.callKfunc(engine().runOf(machine), index, slot),
@@ -119,8 +127,15 @@ export class Interpreter implements HelperSurroundings {
       },
       options.memoryLimit,
     );
-    interpreter = new Interpreter(module, options);
-    return interpreter;
+  }
+
+  protected createHelpers(): HelperEngine {
+    return new HelperEngine(this);
+  }
+
+  /** How many of `repeat` runs one call of `run` may do (`RunRequest.times`). */
+  batch(_code: LoadedCode, _around: RunRequest["around"], _repeat: number): number {
+    return 1;
   }
 
   addCode(code: LoadedCode): void {
@@ -326,7 +341,7 @@ export class Interpreter implements HelperSurroundings {
   }
 
   /** What must not be open when a program ends. */
-  private checkExit(run: ActiveRun, code: LoadedCode, insn: number): void {
+  protected checkExit(run: ActiveRun, code: LoadedCode, insn: number): void {
     for (const [id, what] of run.references) {
       throw errorAt(
         code,
@@ -381,7 +396,7 @@ export class Interpreter implements HelperSurroundings {
 }
 
 /** Slot of the function that the entry's `exception_callback:` tag names; undefined when it has none. */
-function exceptionCallback({ btf, funcs }: LoadedCode): number | undefined {
+export function exceptionCallback({ btf, funcs }: LoadedCode): number | undefined {
   const prefix = "exception_callback:";
   const tag = btf?.types.find(
     (type) => type.kind === "decl_tag" && type.type === funcs[0]?.btfId && type.name.startsWith(prefix),

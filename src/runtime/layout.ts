@@ -134,7 +134,9 @@ export const CODE_ARENA_END = 20;
 export const CODE_ARENA_MAP = 24;
 /** Host's number of the program. */
 export const CODE_ID = 28;
-export const CODE_BYTES = 32;
+/** Index of the compiled entry function in the engine's table (JIT only); 0: none. */
+export const CODE_ENTRY = 32;
+export const CODE_BYTES = 36;
 
 // Context table entry, 8 bytes for each byte of the context: what an access that starts there may do.
 export const CTX_READ_SIZES = 0; // u8, bits 1|2|4|8: allowed sizes

@@ -57,27 +57,35 @@ export class EmbeddedProgram implements Program, ProgramHandle {
     let result: RunResult;
     try {
       let left = input.maxInsns ?? DEFAULT_BUDGET;
-      let insns = 0;
+      let insns: number | undefined = 0;
       let retval = 0;
       let outcome: RunResult["outcome"];
       const start = host.nowNs();
-      for (let i = 0; i < repeat; i++) {
+      const batch = interpreter.batch(this.loaded.code, around, repeat);
+      for (let i = 0; i < repeat; i += batch) {
         const done = interpreter.run({
           code: this.loaded.code,
           contextAddress: around.contextAddress,
           packet: around.packet,
           cpu,
-          budget: input.maxInsns === undefined ? DEFAULT_BUDGET : left,
+          budget: input.maxInsns === undefined ? DEFAULT_BUDGET * batch : left,
           around,
+          times: Math.min(batch, repeat - i),
         });
-        insns += done.insns;
-        left -= done.insns;
+        insns = insns === undefined || done.insns === undefined ? undefined : insns + done.insns;
+        left -= done.insns ?? 0;
         retval = done.retval ?? Number(BigInt.asUintN(32, done.r0));
         outcome = done.state.outcome;
       }
       const durationNs = Number(host.nowNs() - start) / repeat;
       const results = around.results();
-      result = { retval, durationNs, insns, ...(outcome && { outcome }), ...results };
+      result = {
+        retval,
+        durationNs,
+        ...(insns !== undefined && { insns }),
+        ...(outcome && { outcome }),
+        ...results,
+      };
     } finally {
       around.end();
     }

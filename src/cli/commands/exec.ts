@@ -1,5 +1,5 @@
 import { fromHex } from "../../base/index.ts";
-import { execBytecode } from "../../runtime/index.ts";
+import { ENGINES, type EngineName, execBytecode } from "../../runtime/index.ts";
 import { type Command, positiveNumber, readOptions, UsageError } from "../command.ts";
 import { toJson } from "../format/json.ts";
 import { codeOnStdin } from "../hex-input.ts";
@@ -15,7 +15,7 @@ export const exec: Command = {
     {
       flags: "--engine <engine>",
       summary: "how the program is executed",
-      choices: ["interpreter"],
+      choices: ENGINES,
       default: "interpreter",
     },
     { flags: "--max-insns <n>", summary: "stop after this many instructions", parse: positiveNumber },
@@ -33,6 +33,7 @@ export const exec: Command = {
     const result = await execBytecode(code, bytes, {
       host: nodeHost((line) => io.err(line)),
       maxInsns: options.number("maxInsns"),
+      engine: options.text("engine") as EngineName, // commander checks the choices
     });
     io.out(options.flag("json") ? toJson(result) : result.r0.toString(16));
     return 0;

@@ -8,6 +8,7 @@ import {
   type Program,
   readObject,
 } from "../../object/index.ts";
+import { ENGINES, type EngineName } from "../../runtime/index.ts";
 import { readBtfFile } from "../btf-file.ts";
 import {
   type Command,
@@ -105,7 +106,7 @@ export const run: Command = {
     {
       flags: "--engine <engine>",
       summary: "how the program is executed",
-      choices: ["interpreter"],
+      choices: ENGINES,
       default: "interpreter",
     },
     { flags: "--max-insns <n>", summary: "stop a run after this many instructions", parse: positiveNumber },
@@ -140,11 +141,15 @@ export const run: Command = {
     const numCpus = options.number("cpus") ?? 1;
     const targetBtf = btfPath === undefined ? undefined : await readBtfFile(io, btfPath);
     const unverified = options.flag("unverified");
+    const engine = options.text("engine") as EngineName; // commander checks the choices
     const kernel = await openKernel("embedded", {
       numCpus,
       unverified,
       ...(unverified && { uninitStack: options.flag("uninitStack") ? "zero" : "error" }),
       ...(targetBtf && { kernelBtf: targetBtf }),
+      engine,
+      // A verified program ends by itself.
+      metered: unverified || options.number("maxInsns") !== undefined,
       host: nodeHost((line) => trace.push(line)),
     });
     const collection = await kernel.load(spec, {
@@ -173,7 +178,7 @@ export const run: Command = {
         consume: () => events.consume(),
         write: output?.write,
       }).finally(() => output?.file.close());
-      const report = makeReport(path, collection, loaded, totals, notes, trace, numCpus, events);
+      const report = makeReport(path, collection, loaded, engine, totals, notes, trace, numCpus, events);
       io.out(
         json
           ? toJson(report)
@@ -285,6 +290,7 @@ function makeReport(
   object: string,
   collection: Collection,
   program: Program,
+  engine: EngineName,
   totals: Totals,
   notes: InputNotes,
   trace: readonly string[],
@@ -299,7 +305,7 @@ function makeReport(
     object,
     program: program.name,
     type: shortType(program.type),
-    engine: "interpreter",
+    engine,
     packets: totals.packets,
     bytes: totals.bytes,
     nsPerPacket: totals.packets < 2 ? totals.firstNs : totals.warmNs / (totals.packets - 1),

@@ -1,0 +1,216 @@
+import {
+  ALU_OPS,
+  Class,
+  CODE_MASK,
+  classOf,
+  isAlu,
+  Opcode,
+  slotsOf,
+  usesSourceRegister,
+} from "../isa/index.ts";
+import type { FuncBody } from "../wasm/index.ts";
+import type { Graph, Node } from "./cfg.ts";
+import { Emitter, type ModuleIndex } from "./emitter.ts";
+import { innermost } from "./flow.ts";
+import type { JitInput } from "./input.ts";
+import { lowerAlu } from "./lower-alu.ts";
+import { type CallFrame, lowerCall, lowerPacketLoad } from "./lower-call.ts";
+import { lowerCondition } from "./lower-jump.ts";
+import { lowerMemory, lowerWideLoad } from "./lower-memory.ts";
+import { type NodeWriter, type Shape, shapeOf, writeStructured } from "./structure.ts";
+import { MAY_GOTO_LIMIT, STACK_SIZE, StopCode } from "./surroundings.ts";
+import { changedRegisters, mergeValues, step, unknownValues, type Values } from "./values.ts";
+
+/** Writes a function whose graph is reducible. `checkDepth`: it may be called deeper than Linux allows. */
+export function writeFunction(
+  f: FuncBody,
+  graph: Graph,
+  input: JitInput,
+  index: ModuleIndex,
+  checkDepth: boolean,
+): void {
+  const shape = shapeOf(graph);
+  const writer = new FunctionWriter(f, graph, shape, input, index);
+  writer.prologue(checkDepth);
+  writeStructured(graph, shape, f, writer);
+  f.op("unreachable").end();
+}
+
+/** Stack bytes up to which stores are faster than `memory.fill`, which leaves wasm. */
+const ZEROED_INLINE = 128;
+
+class FunctionWriter implements NodeWriter, CallFrame {
+  private readonly e: Emitter;
+  private readonly graph: Graph;
+  private readonly shape: Shape;
+  /** Registers at the end of each node written so far. */
+  private readonly out: Values[] = [];
+  /** Registers changed anywhere in the loop of a header, as bit sets. */
+  private readonly changedIn: Int32Array;
+  private readonly fuel: number;
+
+  constructor(f: FuncBody, graph: Graph, shape: Shape, input: JitInput, index: ModuleIndex) {
+    this.e = new Emitter(f, input, index);
+    this.graph = graph;
+    this.shape = shape;
+    this.changedIn = this.findChanges();
+    this.fuel = input.metered ? this.e.temp("i64", "fuel") : -1;
+  }
+
+  /** What a function does before its first instruction. */
+  prologue(checkDepth: boolean): void {
+    const { e } = this;
+    const { f, input, index } = e;
+    const code = this.graph.nodes.filter((node) => node.kind === "code");
+    if (checkDepth) {
+      f.localGet(0).globalGet(index.globals.frameLimit).op("i32.gt_u").if();
+      e.fail(StopCode.CALL_DEPTH, code[0].start);
+      f.end();
+    }
+    if (code.some((node) => this.usesFrame(node))) {
+      f.localGet(0).i32Const(STACK_SIZE).op("i32.sub").localSet(e.frameBottom());
+      if (input.zeroStack) this.zeroStack(code);
+    }
+    if (code.some((node) => node.last >= 0 && input.insns.opcode[node.last] === Opcode.JCOND))
+      f.i32Const(MAY_GOTO_LIMIT).localSet(e.temp("i32", "may_goto"));
+    this.after();
+  }
+
+  body(n: number): void {
+    const { e } = this;
+    const { insns, f } = e;
+    const node = this.graph.nodes[n];
+    e.values = this.valuesAt(n);
+    if (node.kind === "set") f.i32Const(node.value).localSet(e.temp("i32", "way"));
+    if (node.kind === "code") {
+      this.charge(node);
+      const end = node.ends === "fall" ? node.end : node.last;
+      for (let slot = node.start; slot < end; slot += slotsOf(insns, slot)) {
+        this.instruction(slot);
+        step(insns, slot, e.values);
+      }
+      if (node.ends === "trap") e.fail(StopCode.BAD_INSN, node.last);
+    }
+    this.out[n] = e.values;
+  }
+
+  condition(n: number): void {
+    lowerCondition(this.e, this.graph.nodes[n].last);
+  }
+
+  chooser(): void {
+    this.e.f.localGet(this.e.temp("i32", "way"));
+  }
+
+  exit(n: number): void {
+    if (this.graph.nodes[n].ends === "trap") return; // `fail` does not come back
+    this.before();
+    this.e.get(0).op("return");
+  }
+
+  /** Fuel is kept in a local while the function runs by itself. */
+  before(): void {
+    if (this.fuel >= 0) this.e.f.localGet(this.fuel).globalSet(this.e.index.globals.fuel);
+  }
+
+  after(): void {
+    if (this.fuel >= 0) this.e.f.globalGet(this.e.index.globals.fuel).localSet(this.fuel);
+  }
+
+  private instruction(slot: number): void {
+    const { e } = this;
+    const opcode = e.insns.opcode[slot];
+    if (isAlu(opcode)) lowerAlu(e, slot);
+    else if (opcode === Opcode.LDDW) lowerWideLoad(e, slot);
+    else if (opcode === Opcode.CALL || opcode === Opcode.CALLX) lowerCall(e, slot, this);
+    else if (classOf(opcode) === Class.LD) lowerPacketLoad(e, slot, this);
+    else lowerMemory(e, slot);
+  }
+
+  /** Takes a node's instructions from the budget. */
+  private charge(node: Node): void {
+    if (this.fuel < 0) return;
+    const { f, insns } = this.e;
+    let count = 0;
+    for (let slot = node.start; slot < node.end; slot += slotsOf(insns, slot)) count++;
+    if (count === 0) return;
+    f.localGet(this.fuel).i64Const(count).op("i64.sub").localTee(this.fuel).i64Const(0).op("i64.lt_s").if();
+    f.i64Const(0).globalSet(this.e.index.globals.fuel);
+    this.e.fail(StopCode.BUDGET, node.start);
+    f.end();
+  }
+
+  /** Writes zeroes to the part of the stack that the function may read: from its lowest offset up. */
+  private zeroStack(code: readonly Node[]): void {
+    const { f } = this.e;
+    const from = STACK_SIZE + this.lowestOffset(code);
+    if (STACK_SIZE - from > ZEROED_INLINE) {
+      f.localGet(this.e.frameBottom()).i32Const(from).op("i32.add");
+      f.i32Const(0)
+        .i32Const(STACK_SIZE - from)
+        .memoryFill();
+      return;
+    }
+    for (let at = from; at < STACK_SIZE; at += 8)
+      f.localGet(this.e.frameBottom()).i64Const(0).memory("i64.store", at, 8);
+  }
+
+  /** Lowest multiple of 8 below r10 that is named: by an access, or by an addition to a copy of r10 and an access. */
+  private lowestOffset(code: readonly Node[]): number {
+    const { insns } = this.e;
+    let [direct, access, added] = [0, 0, 0];
+    for (const node of code) {
+      for (let slot = node.start; slot < node.end; slot += slotsOf(insns, slot)) {
+        const opcode = insns.opcode[slot];
+        const off = insns.off[slot];
+        const kind = classOf(opcode);
+        const base = kind === Class.LDX ? insns.src[slot] : insns.dst[slot];
+        if (kind === Class.ALU64 && (opcode & CODE_MASK) === ALU_OPS.add.code) {
+          if (!usesSourceRegister(opcode)) added = Math.min(added, insns.imm[slot]);
+        } else if (kind === Class.ALU64 && (opcode & CODE_MASK) === ALU_OPS.sub.code) {
+          if (!usesSourceRegister(opcode)) added = Math.min(added, -insns.imm[slot]);
+        } else if (kind === Class.LDX || kind === Class.ST || kind === Class.STX) {
+          if (base === 10) direct = Math.min(direct, off);
+          else access = Math.min(access, off);
+        }
+      }
+    }
+    return Math.max(-STACK_SIZE, Math.min(direct, added + access) & ~7);
+  }
+
+  private usesFrame(node: Node): boolean {
+    const { insns } = this.e;
+    for (let slot = node.start; slot < node.end; slot += slotsOf(insns, slot))
+      if (insns.dst[slot] === 10 || insns.src[slot] === 10) return true;
+    return false;
+  }
+
+  /** What is known when a node begins: what all ways to it agree on; at a loop only what the loop does not change. */
+  private valuesAt(n: number): Values {
+    const { flow, loops } = this.shape;
+    const forward = flow.preds[n].filter((pred) => flow.rpo[pred] < flow.rpo[n]);
+    if (forward.length === 0) return unknownValues();
+    const values = mergeValues(forward.map((pred) => this.out[pred]));
+    if (loops.isHeader[n])
+      for (let r = 0; r < 10; r++) if (this.changedIn[n] & (1 << r)) values[r] = undefined;
+    return values;
+  }
+
+  private findChanges(): Int32Array {
+    const { flow, loops } = this.shape;
+    const { insns } = this.e;
+    const changed = new Int32Array(this.graph.nodes.length);
+    for (let i = flow.order.length - 1; i >= 0; i--) {
+      const n = flow.order[i];
+      const node = this.graph.nodes[n];
+      let mask = 0;
+      for (let slot = node.start; slot < node.end; slot += slotsOf(insns, slot))
+        mask |= changedRegisters(insns, slot);
+      const header = innermost(loops, n);
+      if (header >= 0) changed[header] |= mask;
+      // A header comes before its nodes in `order`: its set is complete when it is handed outwards.
+      if (loops.isHeader[n] && loops.around[n] >= 0) changed[loops.around[n]] |= changed[n];
+    }
+    return changed;
+  }
+}

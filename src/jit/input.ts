@@ -1,0 +1,63 @@
+import type { InsnTable } from "../isa/index.ts";
+
+/** A program to compile. All references are settled: wide loads hold addresses in the linear memory. */
+export interface JitInput {
+  readonly name: string;
+  /** Without findings of `checkStructure`, but for the slots in `stops`. */
+  readonly insns: InsnTable;
+  /** Names of functions by their first slot, for profilers. */
+  readonly names: ReadonlyMap<number, string>;
+  /** Slots of functions that are entered from outside and that no instruction names. */
+  readonly entries: readonly number[];
+  /** Instructions that end the run when they are reached. */
+  readonly stops: ReadonlySet<number>;
+  /** Count instructions, and stop when the budget is used up. */
+  readonly metered: boolean;
+  /** Stack bytes that were never written read as zero; else as whatever is there. */
+  readonly zeroStack: boolean;
+  /** The map whose header is at an address. */
+  map(address: number): JitMap | undefined;
+  /** How many arguments helper `id` takes. */
+  helperArgs(id: number): number;
+  /** Where in the linear memory things stand. */
+  readonly layout: JitLayout;
+}
+
+/** What is fixed about a map for as long as it lives. */
+export interface JitMap {
+  readonly address: number;
+  /** BPF_MAP_TYPE_*. */
+  readonly type: number;
+  readonly maxEntries: number;
+  /** Address of the first value of array kinds. */
+  readonly values: number;
+  /** Bytes from one element of an array kind to the next. */
+  readonly elemBytes: number;
+  /** Bytes from one CPU's value to the next. */
+  readonly valueStride: number;
+  /** Lookups may go straight to the map module. */
+  readonly directLookup: boolean;
+  /** And updates and deletes. */
+  readonly directUpdate: boolean;
+}
+
+/** Offsets that compiled code reads at. */
+export interface JitLayout {
+  /** In a map header. */
+  readonly mapType: number;
+  readonly mapMaxEntries: number;
+  readonly mapValues: number;
+  /** In a code block: index of the program's entry function in the table; 0: none. */
+  readonly codeEntry: number;
+}
+
+/** A compiled program. */
+export interface JitOutput {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Slots of the functions that `call` can enter, by its first argument; 0 is the program's first instruction. */
+  readonly entries: readonly number[];
+  /** Helpers called through the host, by id. */
+  readonly hostHelpers: ReadonlySet<number>;
+  /** Does it call kfuncs, tail-call, or read packets through the host? */
+  readonly callsOut: boolean;
+}

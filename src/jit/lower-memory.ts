@@ -1,0 +1,126 @@
+import {
+  ATOMIC_OPS,
+  accessBytes,
+  Class,
+  classOf,
+  isAtomic,
+  MODE_MASK,
+  Mode,
+  PseudoLoad,
+  wideImm,
+} from "../isa/index.ts";
+import type { MemoryOpcode, PlainOpcode } from "../wasm/index.ts";
+import type { Emitter } from "./emitter.ts";
+import { FUNC_TAG } from "./surroundings.ts";
+
+type Size = 1 | 2 | 4 | 8;
+const LOAD: Readonly<Record<Size, MemoryOpcode>> = {
+  1: "i64.load8_u",
+  2: "i64.load16_u",
+  4: "i64.load32_u",
+  8: "i64.load",
+};
+const LOAD_SIGNED: Readonly<Record<Size, MemoryOpcode>> = {
+  1: "i64.load8_s",
+  2: "i64.load16_s",
+  4: "i64.load32_s",
+  8: "i64.load",
+};
+const STORE: Readonly<Record<Size, MemoryOpcode>> = {
+  1: "i64.store8",
+  2: "i64.store16",
+  4: "i64.store32",
+  8: "i64.store",
+};
+
+/** `LDX`, `ST`, `STX` at `slot`. */
+export function lowerMemory(e: Emitter, slot: number): void {
+  const { insns, f } = e;
+  const opcode = insns.opcode[slot];
+  if (isAtomic(opcode)) {
+    lowerAtomic(e, slot);
+    return;
+  }
+  const size = accessBytes(opcode);
+  const off = insns.off[slot];
+  if (classOf(opcode) === Class.LDX) {
+    const at = e.address(insns.src[slot], off);
+    f.memory((opcode & MODE_MASK) === Mode.MEMSX ? LOAD_SIGNED[size] : LOAD[size], at);
+    e.set(insns.dst[slot]);
+    return;
+  }
+  const at = e.address(insns.dst[slot], off);
+  if (classOf(opcode) === Class.ST) f.i64Const(insns.imm[slot]);
+  else e.get(insns.src[slot]);
+  f.memory(STORE[size], at);
+}
+
+/** The wide load at `slot`: a number, an address, or a function. */
+export function lowerWideLoad(e: Emitter, slot: number): void {
+  const { insns, f } = e;
+  const src = insns.src[slot];
+  if (src === PseudoLoad.NONE) f.i64Const(wideImm(insns, slot));
+  else if (src === PseudoLoad.FUNC) f.i64Const(FUNC_TAG | BigInt(slot + 1 + insns.imm[slot]));
+  else f.i64Const(BigInt(insns.imm[slot] >>> 0));
+  e.set(insns.dst[slot]);
+}
+
+const COMBINE: ReadonlyMap<number, PlainOpcode> = new Map<number, PlainOpcode>([
+  [ATOMIC_OPS.add.imm, "i64.add"],
+  [ATOMIC_OPS.or.imm, "i64.or"],
+  [ATOMIC_OPS.and.imm, "i64.and"],
+  [ATOMIC_OPS.xor.imm, "i64.xor"],
+]);
+const FETCH = 1;
+
+/** One thread works on the memory: load, combine, store is atomic. */
+function lowerAtomic(e: Emitter, slot: number): void {
+  const { insns, f } = e;
+  const {
+    dst,
+    src,
+    off,
+    imm: op,
+  } = { dst: insns.dst[slot], src: insns.src[slot], off: insns.off[slot], imm: insns.imm[slot] };
+  const size = accessBytes(insns.opcode[slot]);
+  if (op === ATOMIC_OPS.load_acquire.imm) {
+    f.memory(LOAD[size], e.address(src, off));
+    e.set(dst);
+    return;
+  }
+  if (op === ATOMIC_OPS.store_release.imm) {
+    const at = e.address(dst, off);
+    e.get(src);
+    f.memory(STORE[size], at);
+    return;
+  }
+  const old = e.temp("i64", "old");
+  const address = e.temp("i32", "address");
+  const at = e.address(dst, off);
+  f.localTee(address).memory(LOAD[size], at).localSet(old);
+  if (op === ATOMIC_OPS.cmpxchg.imm) {
+    f.localGet(old);
+    if (size === 4) {
+      e.get32(0).op("i64.extend_i32_u").op("i64.eq");
+    } else {
+      e.get(0).op("i64.eq");
+    }
+    f.if();
+    f.localGet(address);
+    e.get(src).memory(STORE[size], at).end();
+    f.localGet(old);
+    e.set(0);
+    return;
+  }
+  f.localGet(address);
+  const combine = COMBINE.get(op & ~FETCH);
+  if (combine === undefined) e.get(src);
+  else {
+    f.localGet(old);
+    e.get(src).op(combine);
+  }
+  f.memory(STORE[size], at);
+  if ((op & FETCH) === 0) return;
+  f.localGet(old);
+  e.set(src);
+}
