@@ -59,6 +59,7 @@ const PRIVILEGED_FIELDS: Readonly<
 export class ContextRules {
   private readonly context: Context;
   private readonly pointers = new Map<number, ContextPointer>();
+  private readonly answers = new Map<number, ContextAccess>();
   private readonly refusedReads: readonly ContextField[];
   private readonly refusedWrites: readonly ContextField[];
 
@@ -81,6 +82,16 @@ export class ContextRules {
 
   /** What `bytes` bytes at `off` are; `signExtend`: by a sign-extending load, which pointers refuse. */
   read(off: number, bytes: number, signExtend: boolean): ContextAccess {
+    const key = off * 32 + bytes * 2 + (signExtend ? 1 : 0);
+    let answer = this.answers.get(key);
+    if (answer === undefined) {
+      answer = this.readRule(off, bytes, signExtend);
+      this.answers.set(key, answer);
+    }
+    return answer;
+  }
+
+  private readRule(off: number, bytes: number, signExtend: boolean): ContextAccess {
     if (off < 0 || !this.context.mayRead(off, bytes) || overlaps(this.refusedReads, off, bytes))
       return "refused";
     const pointer = this.pointers.get(off);
