@@ -670,10 +670,6 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
     "The iterator is not offered here.",
     "use a sleepable program, LSM or iter hook",
   ),
-  "verifier/stack-object-offset": help(
-    "The object must be passed by its start.",
-    "pass its address without an offset",
-  ),
   "verifier/irq-flag": help(
     "The flags were not saved by bpf_local_irq_save().",
     "save first, restore once, with the same variable",
@@ -705,7 +701,6 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
     "pair each unlock with a lock on the same path",
   ),
   "verifier/unlock-other": help("Another lock is held.", "unlock what was locked, through the same pointer"),
-  "verifier/call-in-lock": help("Only few functions may be called while a lock is held.", "unlock first"),
   "verifier/graph-root": help(
     "The function wants a list head or tree root in a map value or object.",
     "pass the address of that field",
@@ -723,7 +718,6 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
     "pass a non-owning reference, inside the same lock",
   ),
   "verifier/graph-callback": help("The tree's callback must not change the tree.", "only compare there"),
-  "verifier/kptr-missing": help("There is no kptr there.", "pass the address of the __kptr field"),
   "verifier/field-not-map-value": help(
     "The field must lie in a map's value.",
     "pass the address of the field in a looked-up value",
@@ -731,9 +725,5 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
   "verifier/const-string": help(
     "The function wants text that cannot change.",
     "pass a string literal or a const global",
-  ),
-  "verifier/throw-value": help(
-    "The value given to bpf_throw() becomes the program's return value.",
-    "throw a value that the hook allows",
   ),
 };
