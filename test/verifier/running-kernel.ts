@@ -17,6 +17,9 @@ export interface KernelVerdict {
   readonly log: string;
 }
 
+/** A longer walk is not traced: it takes seconds, and its log does not fit. */
+const MAX_TRACED = 20_000;
+
 /** Puts programs to the running kernel; maps and BTF are made for each program and closed after it. */
 export class RunningKernel {
   private readonly oracle: LinuxOracle;
@@ -82,7 +85,7 @@ export class RunningKernel {
       errno: figures.errno,
       norm: figures.errno === undefined ? "" : normLines(figures.log.split("\n")),
       insn: figures.errno === undefined ? -1 : lastInsn(trace.log),
-      processed: figure(figures.log, /processed (\d+) insns/),
+      processed,
       us: figure(figures.log, /verification time (\d+) usec/),
       log: trace.log,
     };
