@@ -343,7 +343,6 @@ export function leaveFunction(env: VerifierEnv): number {
     );
   } else {
     domain.copyRow(frameReg(cur.frames[cur.curFrame - 1], 0), r0);
-    env.scratchedRegs |= 1;
   }
   const next = inCallback ? callsite : callsite + 1;
   if (env.log.traces) {

@@ -30,11 +30,7 @@ export function walkProgram(env: VerifierEnv): void {
 function walkFunction(env: VerifierEnv, number: number): void {
   const { cur, explored, log } = env;
   const subprog = env.subprogs[number];
-  explored.at.fill(undefined);
-  explored.visits.clear();
-  explored.size = 0;
-  explored.evicted = 0;
-  explored.backedges = 0;
+  explored.clear();
   env.pool.reset();
   env.subprogAtWork = number;
   cur.curFrame = 0;

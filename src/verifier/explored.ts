@@ -26,8 +26,32 @@ export class ExploredStates {
   prevInsns = 0;
   prevJumps = 0;
 
+  /** How many states the kernel's hash table would hold in a bucket: for statistics and the limit without privilege. */
+  private readonly buckets: Int32Array;
+
   constructor(insns: number) {
     this.at = new Array(insns).fill(undefined);
+    this.buckets = new Int32Array(Math.max(1, insns));
+  }
+
+  /** Forgets all states; the statistics go on. */
+  clear(): void {
+    this.at.fill(undefined);
+    this.buckets.fill(0);
+    this.visits.clear();
+    this.size = 0;
+    this.evicted = 0;
+    this.backedges = 0;
+  }
+
+  /** States in the bucket of an instruction and the call that led to its function (-1: main). `explored_state` */
+  countNear(insn: number, callsite: number): number {
+    return this.buckets[((insn ^ callsite) >>> 0) % this.buckets.length];
+  }
+
+  /** A state came (1) or went (-1). */
+  addNear(insn: number, callsite: number, change: number): void {
+    this.buckets[((insn ^ callsite) >>> 0) % this.buckets.length] += change;
   }
 
   /** Raises the peak. */

@@ -209,10 +209,6 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
     "Stack bytes are read that were never written.",
     "initialise the whole variable, padding included: struct s v = {}; or __builtin_memset",
   ),
-  "verifier/invalid-stack-write": help(
-    "A write lies outside the function's 512 bytes of stack.",
-    "use a smaller buffer, or a per-CPU array map for a large one",
-  ),
   "verifier/stack-corrupt-spill": help(
     "A write changes part of a pointer that is kept on the stack.",
     "write whole 8-byte slots, or keep pointers and data apart",
@@ -522,10 +518,6 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
   "verifier/kptr-argument": help(
     "The pointer does not lead to a kptr field.",
     "pass the address of the __kptr field",
-  ),
-  "verifier/lock-order": help(
-    "Locks are taken and released in the wrong order.",
-    "pair each bpf_spin_lock() with one bpf_spin_unlock() on the same path",
   ),
   "verifier/lock-in-callback": help("The tree's lock is held already in its callback.", "do not lock there"),
   "verifier/reference-not-acquired": help(

@@ -53,13 +53,12 @@ export function visitState(env: VerifierEnv, insn: number): number {
   let addNew = forceNew || (jumps >= 2 && insns >= 8);
   const callsite = env.mem.i32[env.frame + F_CALLSITE];
   const states = explored.at[insn];
-  let count = 0;
+  const count = explored.countNear(insn, callsite);
   if (states !== undefined) {
     cleanLiveStates(env, states, insn);
     for (let i = states.length - 1; i >= 0; i--) {
       const old = states[i];
       if (env.mem.i32[old.frames[old.curFrame] + F_CALLSITE] !== callsite) continue;
-      count++;
       let covered = false;
       let loop = false;
       if (old.branches !== 0) {
@@ -80,6 +79,7 @@ export function visitState(env: VerifierEnv, insn: number): number {
       const patience = aux.forceCheckpoint[insn] !== 0 && old.branches > 0 ? 64 : 3;
       if (old.missCount > old.hitCount * patience + patience) {
         states.splice(i, 1);
+        explored.addNear(insn, callsite, -1);
         old.evicted = true;
         explored.size--;
         explored.evicted++;
@@ -111,6 +111,7 @@ function remember(env: VerifierEnv, insn: number): void {
   cur.firstInsn = insn;
   cur.dfsDepth = saved.dfsDepth + 1;
   const list = explored.at[insn];
+  explored.addNear(insn, env.mem.i32[env.frame + F_CALLSITE], 1);
   if (list === undefined) explored.at[insn] = [saved];
   else list.push(saved);
 }

@@ -138,9 +138,9 @@ export function regTypeName(type: number): string {
 }
 
 /** `reg->range` of a packet pointer compared with the end and found beyond it. */
-export const BEYOND_PKT_END = -1;
+export const BEYOND_PKT_END = -2;
 /** … and found at the end or beyond. */
-export const AT_PKT_END = -2;
+export const AT_PKT_END = -1;
 
 /** Set in ID of a linked scalar whose OFF is a distance that a 64-bit operation made. `BPF_ADD_CONST64` */
 export const ADD_CONST64 = 1 << 31;

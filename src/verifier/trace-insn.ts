@@ -137,9 +137,9 @@ function callText(env: VerifierEnv, insn: number): string {
   if (insns.src[insn] === PseudoCall.LOCAL) return `call pc${signed(imm)}`;
   if (insns.src[insn] === PseudoCall.KFUNC) {
     const func = env.btfs[insns.off[insn] === 0 ? 0 : insns.off[insn] + 1]?.types[imm];
-    return `call ${func?.kind === "func" ? func.name : "kernel-function"}#${imm}`;
+    return `call ${func?.name ?? "kernel-function"}#${imm}`;
   }
-  const name = helperById(imm);
+  const name = insns.src[insn] !== 0 ? undefined : imm === 0 ? "unspec" : helperById(imm);
   return `call ${name === undefined ? "unknown" : `bpf_${name}`}#${imm}`;
 }
 

@@ -43,7 +43,6 @@ class Trace {
       const speculative = cur.speculative ? " (speculative execution)" : "";
       log.trace(`\nfrom ${env.prevInsn} to ${env.insn}${speculative}:`);
       log.trace(`${stateText(env, cur, cur.curFrame, true)}\n`);
-      this.clean();
     }
     if ((env.scratchedRegs | env.scratchedSlotsLo | env.scratchedSlotsHi) !== 0) this.change();
     this.source(env.insn);

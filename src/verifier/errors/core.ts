@@ -16,7 +16,6 @@ export const CORE_ERRORS = {
   "verifier/unbounded-pointer-offset":
     "math between {type} pointer and register with unbounded min value is not allowed",
   "verifier/invalid-stack-read": "invalid read from stack R{reg} off {off}+{byte} size {size}",
-  "verifier/invalid-stack-write": "invalid write to stack R{reg} off={off} size={size}",
   "verifier/stack-corrupt-spill": "attempt to corrupt spilled pointer on stack",
   "verifier/exit-value": "At program exit the register R{reg} has {range} should have been in [{min}, {max}]",
   "verifier/reference-leak": "BPF_EXIT instruction in main prog would lead to reference leak",
