@@ -55,7 +55,6 @@ export const ACCESS_ERRORS = {
     "timer pointer in R1 map_uid={first} doesn't match map pointer in R2 map_uid={second}",
   "verifier/field-pointer": "off {off} doesn't point to 'struct {field}' that is at {at}",
   "verifier/kptr-argument": "off={off} doesn't point to kptr",
-  "verifier/lock-order": "bpf_spin_unlock without taking a lock",
   "verifier/lock-in-callback": "can't spin_{lock,unlock} in rbtree cb",
   "verifier/reference-not-acquired": "func bpf_{name}#{id} reference has not been acquired before",
   "verifier/two-references": "more than one arg with ref_obj_id R{reg} {first} {second}",
