@@ -78,8 +78,9 @@ export class RunningKernel {
     // level 4 for figures: a trace slows the kernel down and may not fit
     const figures = await this.oracle.verify(spec, 4);
     if (figures.errno === "EPERM" && figures.log === "") throw "the kernel refuses programs of this type";
-    const trace =
-      figures.errno === undefined && level === 4 ? figures : await this.oracle.verify(spec, level);
+    const processed = figure(figures.log, /processed (\d+) insns/);
+    const traced = level !== 4 && (processed ?? 0) <= MAX_TRACED;
+    const trace = traced ? await this.oracle.verify(spec, level) : figures;
     return {
       accepted: figures.errno === undefined,
       errno: figures.errno,
