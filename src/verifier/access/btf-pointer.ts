@@ -53,7 +53,7 @@ export function checkBtfAccess(
   if (write && !isAllocatedObject(type))
     env.fail("verifier/read-only-object", "only read is supported", "EACCES");
   if (isAllocated(type)) checkObjectFields(env, btfNumber, id, off, size);
-  const found = accessStruct(btf, id, off, size, !isAllocated(type));
+  const found = accessStruct(btf, id, off, size, isAllocated(type));
   const flags = loadFlags(env, row, found);
   if (!write && valueReg >= 0) markFound(env, valueReg, found, btfNumber, flags);
 }
@@ -206,7 +206,7 @@ export function checkMapPointerAccess(
   }
   const id = env.btfIndexes[BTF_KERNEL]?.find(name, "struct");
   if (id === undefined) env.unsupported(`struct ${name} is not in the kernel's BTF`);
-  const found = accessStruct(btf, id, off, size, true);
+  const found = accessStruct(btf, id, off, size, false);
   if (found.kind === "error") env.fail("verifier/btf-access", found.message, found.errno);
   if (valueReg >= 0) markFound(env, valueReg, found, BTF_KERNEL, found.kind === "pointer" ? found.flags : 0);
 }

@@ -13,7 +13,7 @@ export type WalkResult =
   | { readonly kind: "struct"; readonly type: number; readonly flags: number }
   | { readonly kind: "error"; readonly message: string; readonly errno: "EACCES" | "EINVAL" | "EFAULT" };
 
-const SCALAR: WalkResult = { kind: "scalar" };
+const SCALAR = { kind: "scalar" } as const satisfies WalkResult;
 /** Nested structures and arrays a type may have before it counts as broken. */
 const MAX_DEPTH = 64;
 
@@ -237,19 +237,23 @@ function tagFlags(btf: Btf, pointee: number): number {
   return tag.name === "rcu" ? TypeFlag.MEM_RCU : 0;
 }
 
-/** What a load of `size` bytes at `off` of structure `id` gives, through nested structures. `btf_struct_access` @ v6.18 */
+/**
+ * What a load of `size` bytes at `off` of structure `id` gives, through nested structures. `own`: the object is the
+ * program's; the pointers it stores there are numbers to the verifier. `btf_struct_access` @ v6.18
+ */
 export function accessStruct(
   btf: Btf,
   id: number,
   off: number,
   size: number,
-  flexible: boolean,
+  own: boolean,
 ): Exclude<WalkResult, { kind: "struct" }> {
   let at = id;
   let offset = off;
   let flags = 0;
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
-    const step = walkStruct(btf, at, offset, size, flags, flexible);
+    const step = walkStruct(btf, at, offset, size, flags, !own);
+    if (step.kind === "pointer" && own) return SCALAR;
     if (step.kind !== "struct") return step;
     at = step.type;
     flags = step.flags;

@@ -74,14 +74,19 @@ describe("walks through structures", () => {
     ["a hole", 60, 4, "struct outer doesn't have field at offset 60"],
     ["the end", 72, 1, "access beyond struct outer at off 72 size 1"],
   ])("%s", (_, off, size, want) => {
-    const found = accessStruct(KERNEL, OUTER, off, size, true);
+    const found = accessStruct(KERNEL, OUTER, off, size, false);
     const text = found.kind === "error" ? found.message : found.kind;
     expect(found.kind === "pointer" ? `pointer ${found.type} ${found.flags}` : text).toContain(want);
   });
 
   it("a last array without length goes on, unless the object is the program's", () => {
-    expect(accessStruct(KERNEL, 11, 400, 4, true).kind).toBe("scalar");
-    expect(accessStruct(KERNEL, 11, 400, 4, false).kind).toBe("error");
+    expect(accessStruct(KERNEL, 11, 400, 4, false).kind).toBe("scalar");
+    expect(accessStruct(KERNEL, 11, 400, 4, true).kind).toBe("error");
+  });
+
+  it("pointers in an object of the program's are numbers, void pointers untrusted memory", () => {
+    expect(accessStruct(KERNEL, OUTER, 24, 8, true).kind).toBe("scalar");
+    expect(accessStruct(KERNEL, OUTER, 48, 8, true).kind).toBe("untrusted");
   });
 
   it("a pointer to a structure is one to its first member", () => {
@@ -100,7 +105,7 @@ describe("walks through structures", () => {
   it("types that contain themselves end", () => {
     const endless = btfOf({ kind: "typedef", name: "t", type: 1 }, struct("s", 8, member("m", 1, 0)));
     expect(resolveSize(endless, 1)).toBeUndefined();
-    expect(accessStruct(endless, 2, 0, 4, true).kind).toBe("error");
+    expect(accessStruct(endless, 2, 0, 4, false).kind).toBe("error");
   });
 });
 
