@@ -1,5 +1,6 @@
 // npm run bench -- NAME [--json]: what users feel, as ratios measured in one run. `npm run bench` lists the names.
 import { interpreter } from "./interpreter.ts";
+import { jit } from "./jit.ts";
 import { maps } from "./maps.ts";
 import { verifier } from "./verifier.ts";
 
@@ -10,7 +11,7 @@ export interface Benchmark {
   run(): Promise<{ readonly figures: unknown; readonly table: string }>;
 }
 
-const BENCHMARKS: readonly Benchmark[] = [interpreter, maps, verifier];
+const BENCHMARKS: readonly Benchmark[] = [interpreter, jit, maps, verifier];
 
 const [name, ...flags] = process.argv.slice(2);
 const chosen = BENCHMARKS.filter((benchmark) => benchmark.name === name);
