@@ -1,9 +1,9 @@
-// Random programs in the running kernel and in the embedded one: same verdicts, packets and maps.
+// Random programs in the running kernel and in the embedded one's engines: same verdicts, packets and maps.
 // SKEP_DIFF_RUNS: how many (default 300); SKEP_DIFF_SEED: the first seed (default 0). A failure names its seed.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decode, disassemble } from "../../src/isa/index.ts";
 import type { Kernel } from "../../src/object/index.ts";
-import { openEmbeddedKernel } from "../../src/runtime/index.ts";
+import { ENGINES, openEmbeddedKernel } from "../../src/runtime/index.ts";
 import { fixedHost } from "./host.ts";
 import { LinuxOracle } from "./kernel.ts";
 import { type RandomCase, randomCase } from "./random-program.ts";
@@ -18,19 +18,20 @@ const reason = typeof opened === "string" ? opened : "";
 
 describe.skipIf(reason !== "")(`random programs${reason && ` (skipped: ${reason})`}`, () => {
   const oracle = opened as LinuxOracle;
-  let kernel: Kernel;
+  const kernels: Kernel[] = [];
   let rejected = 0;
   beforeAll(async () => {
-    kernel = await openEmbeddedKernel({ host: fixedHost(oracle.numCpus) });
+    for (const engine of ENGINES)
+      kernels.push(await openEmbeddedKernel({ host: fixedHost(oracle.numCpus), engine }));
   });
   afterAll(() => {
-    kernel[Symbol.dispose]();
+    for (const kernel of kernels) kernel[Symbol.dispose]();
     oracle.close();
   });
 
   for (let first = firstSeed; first < firstSeed + count; first += BATCH) {
     const last = Math.min(first + BATCH, firstSeed + count) - 1;
-    it(`seeds ${first} to ${last} do the same in both kernels`, async () => {
+    it(`seeds ${first} to ${last} do the same everywhere`, async () => {
       for (let seed = first; seed <= last; seed++) {
         const test = randomCase(seed);
         const want = await runOnLinux(oracle, test);
@@ -38,8 +39,10 @@ describe.skipIf(reason !== "")(`random programs${reason && ` (skipped: ${reason}
           rejected++;
           continue;
         }
-        const got = await runOnEmbedded(kernel, test);
-        expect(got, `seed ${seed}, ${test.type}\n${listing(test)}`).toEqual(want);
+        for (const [i, kernel] of kernels.entries()) {
+          const got = await runOnEmbedded(kernel, test);
+          expect(got, `${ENGINES[i]}, seed ${seed}, ${test.type}\n${listing(test)}`).toEqual(want);
+        }
       }
     });
   }
