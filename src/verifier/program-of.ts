@@ -4,6 +4,7 @@ import { type Btf, BtfIndex, essentialName } from "../btf/index.ts";
 import {
   applyCoreRelocations,
   type CollectionSpec,
+  CoreMatcher,
   kernelMapName,
   type MapSpec,
   type ProgramSpec,
@@ -189,7 +190,7 @@ class References {
       case "map-value":
         return this.map(reference.map);
       case "kfunc": {
-        const id = this.kernel?.find(essentialName(reference.name), "func");
+        const id = this.kfunc(reference.name);
         return id === undefined ? this.poison(POISON_KFUNC, reference.name) : { kind: "btf", id };
       }
       case "ksym":
@@ -215,7 +216,7 @@ class References {
   private ksym(reference: Extract<Reference, { kind: "ksym" }>): Resolution {
     if (reference.typed) {
       const name = essentialName(reference.name);
-      const id = this.kernel?.find(name, "var") ?? this.kernel?.find(name, "func");
+      const id = this.kernel?.find(name, "var") ?? this.kfunc(reference.name);
       if (id !== undefined) return { kind: "btf", id };
       if (reference.weak) return { kind: "value", value: 0n };
       throw new BpfError("verifier/no-ksym", `extern (ksym) '${reference.name}': not found in kernel BTF`, {
@@ -227,6 +228,17 @@ class References {
     const address = this.options.addressOf?.(reference.name);
     if (address !== undefined) return { kind: "value", value: address };
     return { kind: "value", value: reference.weak ? 0n : SOME_ADDRESS };
+  }
+
+  /** The kernel function that an extern names, when it takes and gives what the program says. */
+  private kfunc(name: string): number | undefined {
+    const id = this.kernel?.find(essentialName(name), "func");
+    const func = id === undefined ? undefined : this.kernel?.btf.types[id];
+    if (func?.kind !== "func" || this.kernel === undefined) return id;
+    const proto =
+      this.spec.externs.find((extern) => extern.name === name && extern.kind === "kfunc")?.btfId ?? 0;
+    if (proto === 0 || this.spec.btf === undefined) return id;
+    return new CoreMatcher(this.spec.btf, this.kernel.btf).compatible(proto, func.type) ? id : undefined;
   }
 
   private poison(base: number, name: string): Resolution {

@@ -45,6 +45,15 @@ export class CoreMatcher {
     }
   }
 
+  /**
+   * The target's type `target` could be the local type `local` of another kernel, as libbpf asks of kernel functions before
+   * it lets a program call them. @throws as {@link matchSpec}.
+   */
+  compatible(local: number, target: number): boolean {
+    this.steps = 0;
+    return this.typesCompatible(local, target, MAX_LEVEL);
+  }
+
   /** A new, empty spec for `root` of the target. */
   newSpec(local: CoreSpec, root: number): CoreSpec {
     return newSpec(this.target, root, local.kind);
