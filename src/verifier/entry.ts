@@ -63,6 +63,7 @@ function walkFunction(env: VerifierEnv, number: number): void {
     markPointer(env, frameReg(cur.frames[0], 1), RegType.PTR_TO_CTX);
   }
   walk(env, subprog.start);
+  if (!log.tracesAll) log.truncate(0);
   if (number > 0 && log.traces) {
     log.trace(`Func#${number} ('${subprog.name}') is safe for any args that match its prototype\n`);
   }
@@ -113,7 +114,7 @@ function setArguments(env: VerifierEnv, subprog: Subprog): void {
         markPointer(env, row, RegType.PTR_TO_BTF_ID | arg.flags | nullFlag(arg.nullable));
         i32[row + A] = arg.btfId;
         i32[row + B] = BTF_KERNEL;
-        if (arg.nullable) i32[row + ID] = env.newId();
+        i32[row + ID] = env.newId();
         break;
     }
   }

@@ -34,13 +34,11 @@ export class ExploredStates {
     this.buckets = new Int32Array(Math.max(1, insns));
   }
 
-  /** Forgets all states; the statistics go on. */
+  /** Forgets all states; the statistics go on (the kernel's sizes too: its peak is over all functions). */
   clear(): void {
     this.at.fill(undefined);
     this.buckets.fill(0);
     this.visits.clear();
-    this.size = 0;
-    this.evicted = 0;
     this.backedges = 0;
   }
 

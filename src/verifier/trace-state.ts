@@ -70,7 +70,7 @@ export function stateText(env: VerifierEnv, state: State, frameNo: number, all: 
     slot = last;
   }
   const refs = state.refs.filter(({ id }) => id !== 0).map(({ id }) => id);
-  if (refs.length > 0) text += ` refs=${refs.join(",")}`;
+  if (refs.length > 0 && state.refs[0].id !== 0) text += ` refs=${refs.join(",")}`;
   const flags = i32[frame + F_FLAGS];
   if ((flags & FrameFlag.IN_CALLBACK) !== 0) text += " cb";
   if ((flags & FrameFlag.IN_ASYNC_CALLBACK) !== 0) text += " async_cb";
@@ -98,6 +98,8 @@ function slotText(
       const parts: string[] = [];
       if (i32[main + ID] !== 0) parts.push(`id=${i32[main + ID]}`);
       if (i32[main + REF_OBJ_ID] !== 0) parts.push(`ref_id=${i32[main + REF_OBJ_ID]}`);
+      // Its first-slot flag lies where other registers have a dynptr's id, and the kernel prints that.
+      parts.push("dynptr_id=1");
       return [`dynptr_${dynptrTypeName(i32[main + A])}(${parts.join(",")})`, slot + 1];
     }
     case SlotType.ITER: {
