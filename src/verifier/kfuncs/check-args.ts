@@ -2,6 +2,7 @@
 import type { Btf } from "../../btf/index.ts";
 import { resolveSize, skipModifiers, structContains, typeName } from "../access/btf-walk.ts";
 import { checkConstString, checkMemorySizePair } from "../access/helper-memory.ts";
+import { programTypeOf } from "../access/program-type.ts";
 import {
   inSleepable,
   isAllocatedObject,
@@ -42,7 +43,7 @@ import {
   targetOf,
 } from "./classify.ts";
 import { isProjection, kernelContextName } from "./context-types.ts";
-import { KF, programTypeOf } from "./kfunc.ts";
+import { KF } from "./kfunc.ts";
 
 /** `MAX_BPF_FUNC_REG_ARGS` */
 const MAX_ARGS = 5;

@@ -1,5 +1,6 @@
 import type { Btf, BtfType } from "../../btf/index.ts";
 import { isStruct, skipModifiers, typeName } from "../access/btf-walk.ts";
+import { programTypeOf } from "../access/program-type.ts";
 import { STRUCT_OF_TYPE } from "../access/trust.ts";
 import type { VerifierEnv } from "../env.ts";
 import { TYPE } from "../layout.ts";
@@ -7,7 +8,7 @@ import { baseType, RegType } from "../register-types.ts";
 import { isNull } from "../regs.ts";
 import type { CallMeta } from "./call-meta.ts";
 import { isContextPointer } from "./context-types.ts";
-import { KF, programTypeOf } from "./kfunc.ts";
+import { KF } from "./kfunc.ts";
 
 /** What a pointer argument of a kernel function stands for. `enum kfunc_ptr_arg_type` @ v6.18 */
 export type PointerKind =

@@ -1,12 +1,6 @@
-import {
-  type AttachTypeName,
-  KFUNC_HOOKS,
-  type KfuncFlag,
-  type KfuncOnly,
-  kfuncRow,
-  type ProgramTypeName,
-} from "../../abi/index.ts";
+import { KFUNC_HOOKS, type KfuncFlag, type KfuncOnly, kfuncRow } from "../../abi/index.ts";
 import type { Btf, BtfTypeOf } from "../../btf/index.ts";
+import { programTypeOf } from "../access/program-type.ts";
 import { BTF_KERNEL, type VerifierEnv } from "../env.ts";
 import { isKfuncCall } from "../prechecks-calls.ts";
 
@@ -90,22 +84,12 @@ export class KfuncTable {
   }
 }
 
-/** The program's type; for a program that replaces another's function: that one's. `resolve_prog_type` */
-export function programTypeOf(env: VerifierEnv): ProgramTypeName {
-  const { program } = env;
-  if (program.type !== "BPF_PROG_TYPE_EXT") return program.type;
-  return program.target?.type ?? env.unsupported("freplace without its target");
-}
-
-function attachTypeOf(env: VerifierEnv): AttachTypeName | undefined {
-  return env.program.attachType;
-}
-
 const ONLY: Readonly<Record<KfuncOnly, (env: VerifierEnv) => boolean>> = {
   lsm: (env) => programTypeOf(env) === "BPF_PROG_TYPE_LSM",
-  iter: (env) => attachTypeOf(env) === "BPF_TRACE_ITER",
+  iter: (env) => env.program.attachType === "BPF_TRACE_ITER",
   "kprobe-session": (env) =>
-    attachTypeOf(env) === "BPF_TRACE_KPROBE_SESSION" || attachTypeOf(env) === "BPF_TRACE_UPROBE_SESSION",
+    env.program.attachType === "BPF_TRACE_KPROBE_SESSION" ||
+    env.program.attachType === "BPF_TRACE_UPROBE_SESSION",
   "sock-addr": (env) => programTypeOf(env) === "BPF_PROG_TYPE_CGROUP_SOCK_ADDR",
   "sock-ops": (env) => programTypeOf(env) === "BPF_PROG_TYPE_SOCK_OPS",
   "xdp-metadata": () => false,

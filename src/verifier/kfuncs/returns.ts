@@ -2,6 +2,7 @@
 import type { Btf } from "../../btf/index.ts";
 import { isStruct, resolveSize, skipModifiers, typeName } from "../access/btf-walk.ts";
 import { mayWritePacket } from "../access/packet-rights.ts";
+import { programTypeOf } from "../access/program-type.ts";
 import { BTF_KERNEL, BTF_PROGRAM, type VerifierEnv } from "../env.ts";
 import { A, B, ID, REF_OBJ_ID, TYPE } from "../layout.ts";
 import { dynptrTypeFlag } from "../objects/dynptr.ts";
@@ -12,7 +13,7 @@ import { RegType, TypeFlag } from "../register-types.ts";
 import { markConstZero, markPointer, markUnknown } from "../regs.ts";
 import type { CallMeta } from "./call-meta.ts";
 import { isScalarStruct, isScalarType, kindText } from "./classify.ts";
-import { KF, programTypeOf } from "./kfunc.ts";
+import { KF } from "./kfunc.ts";
 
 /** `BPF_GLOBAL_PERCPU_MA_MAX_SIZE` */
 const MAX_PERCPU_OBJECT = 512;
