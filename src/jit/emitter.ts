@@ -27,6 +27,8 @@ export class Emitter {
   readonly index: ModuleIndex;
   /** What the registers hold at the instruction being written. */
   values!: Values; // set at the start of every node
+  /** Stack bytes that live in locals: offset from r10 → bytes. */
+  slots: ReadonlyMap<number, 1 | 2 | 4 | 8> = new Map();
   private readonly registers: number[] = [];
   private readonly scratch = new Map<string, number>();
 

@@ -17,6 +17,8 @@ import { lowerAlu } from "./lower-alu.ts";
 import { type CallFrame, lowerCall, lowerPacketLoad } from "./lower-call.ts";
 import { lowerCondition } from "./lower-jump.ts";
 import { lowerMemory, lowerWideLoad } from "./lower-memory.ts";
+import { Rotations } from "./rotations.ts";
+import { localSlots } from "./stack-slots.ts";
 import { type NodeWriter, type Shape, shapeOf, writeStructured } from "./structure.ts";
 import { MAY_GOTO_LIMIT, STACK_SIZE, StopCode } from "./surroundings.ts";
 import { changedRegisters, mergeValues, step, unknownValues, type Values } from "./values.ts";
@@ -48,6 +50,7 @@ class FunctionWriter implements NodeWriter, CallFrame {
   /** Registers changed anywhere in the loop of a header, as bit sets. */
   private readonly changedIn: Int32Array;
   private readonly fuel: number;
+  private readonly rotations = new Rotations();
 
   constructor(f: FuncBody, graph: Graph, shape: Shape, input: JitInput, index: ModuleIndex) {
     this.e = new Emitter(f, input, index);
@@ -67,6 +70,7 @@ class FunctionWriter implements NodeWriter, CallFrame {
       e.fail(StopCode.CALL_DEPTH, code[0].start);
       f.end();
     }
+    e.slots = localSlots(input.insns, code);
     if (code.some((node) => this.usesFrame(node))) {
       f.localGet(0).i32Const(STACK_SIZE).op("i32.sub").localSet(e.frameBottom());
       if (input.zeroStack) this.zeroStack(code);
@@ -84,6 +88,7 @@ class FunctionWriter implements NodeWriter, CallFrame {
     if (node.kind === "set") f.i32Const(node.value).localSet(e.temp("i32", "way"));
     if (node.kind === "code") {
       this.charge(node);
+      this.rotations.begin();
       const end = node.ends === "fall" ? node.end : node.last;
       for (let slot = node.start; slot < end; slot += slotsOf(insns, slot)) {
         this.instruction(slot);
@@ -120,6 +125,7 @@ class FunctionWriter implements NodeWriter, CallFrame {
   private instruction(slot: number): void {
     const { e } = this;
     const opcode = e.insns.opcode[slot];
+    if (this.rotations.take(e, slot)) return;
     if (isAlu(opcode)) lowerAlu(e, slot);
     else if (opcode === Opcode.LDDW) lowerWideLoad(e, slot);
     else if (opcode === Opcode.CALL || opcode === Opcode.CALLX) lowerCall(e, slot, this);
@@ -180,8 +186,11 @@ class FunctionWriter implements NodeWriter, CallFrame {
 
   private usesFrame(node: Node): boolean {
     const { insns } = this.e;
-    for (let slot = node.start; slot < node.end; slot += slotsOf(insns, slot))
-      if (insns.dst[slot] === 10 || insns.src[slot] === 10) return true;
+    const { slots } = this.e;
+    for (let slot = node.start; slot < node.end; slot += slotsOf(insns, slot)) {
+      if (insns.dst[slot] !== 10 && insns.src[slot] !== 10) continue;
+      if (!slots.has(insns.off[slot])) return true;
+    }
     return false;
   }
 

@@ -3,6 +3,7 @@ import {
   accessBytes,
   Class,
   classOf,
+  FRAME_POINTER,
   isAtomic,
   MODE_MASK,
   Mode,
@@ -43,6 +44,11 @@ export function lowerMemory(e: Emitter, slot: number): void {
   }
   const size = accessBytes(opcode);
   const off = insns.off[slot];
+  const base = classOf(opcode) === Class.LDX ? insns.src[slot] : insns.dst[slot];
+  if (base === FRAME_POINTER && e.slots.has(off)) {
+    lowerSlot(e, slot, e.temp("i64", `fp${off}`));
+    return;
+  }
   if (classOf(opcode) === Class.LDX) {
     const at = e.address(insns.src[slot], off);
     f.memory((opcode & MODE_MASK) === Mode.MEMSX ? LOAD_SIGNED[size] : LOAD[size], at);
@@ -53,6 +59,30 @@ export function lowerMemory(e: Emitter, slot: number): void {
   if (classOf(opcode) === Class.ST) f.i64Const(insns.imm[slot]);
   else e.get(insns.src[slot]);
   f.memory(STORE[size], at);
+}
+
+const SIGN: Partial<Record<Size, PlainOpcode>> = {
+  1: "i64.extend8_s",
+  2: "i64.extend16_s",
+  4: "i64.extend32_s",
+};
+
+/** A load or store of stack bytes that are kept in a local, zero-extended. */
+function lowerSlot(e: Emitter, slot: number, local: number): void {
+  const { insns, f } = e;
+  const opcode = insns.opcode[slot];
+  const size = accessBytes(opcode);
+  if (classOf(opcode) === Class.LDX) {
+    f.localGet(local);
+    const sign = SIGN[size];
+    if ((opcode & MODE_MASK) === Mode.MEMSX && sign !== undefined) f.op(sign);
+    e.set(insns.dst[slot]);
+    return;
+  }
+  if (classOf(opcode) === Class.ST) f.i64Const(insns.imm[slot]);
+  else e.get(insns.src[slot]);
+  if (size < 8) f.i64Const(2 ** (8 * size) - 1).op("i64.and");
+  f.localSet(local);
 }
 
 /** The wide load at `slot`: a number, an address, or a function. */

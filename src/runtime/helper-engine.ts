@@ -113,7 +113,7 @@ export class HelperEngine implements HelperCall {
   protected active!: ActiveRun; // set by every call before anything reads it
   protected code!: LoadedCode;
   protected slot = 0;
-  private name = "";
+  protected name = "";
   private depth = 0;
   /** Address of r0 of the calling frame. */
   protected registers = 0;
@@ -331,12 +331,12 @@ export class HelperEngine implements HelperCall {
   }
 
   /** The discipline of Linux: such a helper ends all packet pointers, even when it fails. */
-  private endPacketPointers(run: ActiveRun, before: number): void {
+  protected endPacketPointers(run: ActiveRun, before: number): void {
     const { packet } = run.state;
     if (packet !== undefined && packet.generation === before) packet.generation++;
   }
 
-  private helper(id: number): Prepared {
+  protected helper(id: number): Prepared {
     const { type } = this.code;
     let table = this.prepared.get(type);
     if (table === undefined) {

@@ -26,12 +26,24 @@ export class TrustingHelpers extends HelperEngine {
     if (this.given.size > 0) this.given.clear();
   }
 
+  /** Nothing has to be put back afterwards: a callback does that for the helper it is called by. */
+  override call(run: ActiveRun, id: number, slot: number): void {
+    this.enter(run, slot);
+    const helper = this.helper(id);
+    this.name = helper.name;
+    this.checkArguments(helper);
+    const before = helper.changesPacket ? (run.state.packet?.generation ?? 0) : 0;
+    const value = helper.impl(this);
+    if (helper.changesPacket) this.endPacketPointers(run, before);
+    this.finish(value);
+  }
+
   override map(n: number): EmbeddedMap {
     const address = this.u32(n);
     const header = address >= NULL_PAGE && address < this.memory.u8.length - 64;
     const map = header ? this.around.mapById(this.memory.view.getUint32(address + MAP_ID, true)) : undefined;
     if (map !== undefined && map.address === address) return map;
-    throw this.error("runtime/argument-type", `helper: R${n} is no map pointer`);
+    throw this.error("runtime/argument-type", `bpf_${this.name}: R${n} is no map pointer`);
   }
 
   override provenance(n: number): Provenance {
@@ -83,7 +95,7 @@ export class TrustingHelpers extends HelperEngine {
 
   protected override functionSlot(n: number): number {
     if (this.memory.view.getUint32(this.registers + n * 32 + 4, true) !== FUNC_TAG_HIGH)
-      throw this.error("runtime/argument-type", `helper: R${n} is no function of the program`);
+      throw this.error("runtime/argument-type", `bpf_${this.name}: R${n} is no function of the program`);
     return this.u32(n);
   }
 
@@ -99,7 +111,7 @@ export class TrustingHelpers extends HelperEngine {
     if (address >= NULL_PAGE && size < 1 << 29 && address + size <= this.memory.u8.length) return;
     throw this.error(
       "runtime/out-of-bounds",
-      `helper: R${n} with ${size} bytes is outside of memory`,
+      `bpf_${this.name}: R${n} with ${size} bytes is outside of memory`,
       "the program was not verified: run it with the interpreter to see what is wrong",
     );
   }
