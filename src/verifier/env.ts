@@ -90,6 +90,8 @@ export class VerifierEnv {
   scratchedSlotsHi = 0;
   /** Where the walk goes on behind a call; a helper that does not return may change it. */
   next = 0;
+  /** Slots before which the kernel puts a speculation barrier. */
+  readonly fences: Set<number> = new Set();
   /** Instructions with reserved fields set, by slot. */
   readonly findings: ReadonlyMap<number, Diagnostic>;
   /** Hooks of the log (trace-log.ts); they do nothing unless the log's level asks for it. The instruction about to be walked: */

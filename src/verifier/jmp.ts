@@ -36,6 +36,7 @@ import {
   isConst32,
   isNeverNull,
   isPointerValue,
+  markUnknown,
   unsigned64,
 } from "./regs.ts";
 import { Scratch } from "./scratch.ts";
@@ -98,7 +99,7 @@ export function checkConditionalJump(env: VerifierEnv, insn: number): number {
     // The decision hangs on the exact values.
     if (mem.i32[a + TYPE] === RegType.SCALAR_VALUE) markChainPrecision(env, dst);
     if (fromReg && mem.i32[b + TYPE] === RegType.SCALAR_VALUE) markChainPrecision(env, src);
-    if (!env.bypassSpecV1) pushPath(env, taken === 1 ? insn + 1 : target, insn, true);
+    if (!env.bypassSpecV1) pushSpeculative(env, insn, taken === 1 ? insn + 1 : target);
     if (env.log.traces) env.traceChange();
     return taken === 1 ? target : insn + 1;
   }
@@ -156,6 +157,15 @@ export function checkConditionalJump(env: VerifierEnv, insn: number): number {
   }
   if (env.log.traces) env.traceChange();
   return insn + 1;
+}
+
+/** A processor may guess wrong: the path not taken is walked too, with nothing known of the operands. */
+function pushSpeculative(env: VerifierEnv, insn: number, next: number): void {
+  const { insns } = env;
+  const path = pushPath(env, next, insn, true);
+  const frame = path.frames[path.curFrame];
+  markUnknown(env, frameReg(frame, insns.dst[insn]));
+  if ((insns.opcode[insn] & SOURCE_X) !== 0) markUnknown(env, frameReg(frame, insns.src[insn]));
 }
 
 function comparisonProhibited(env: VerifierEnv, reg: number): never {

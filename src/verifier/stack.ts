@@ -507,6 +507,12 @@ export function markSlotRead(env: VerifierEnv, frameNo: number, slot: number): v
   else stackLiveness.markRead(env, frameNo, env.insn, 0, 1 << (slot - 32));
 }
 
+/** A call uses the dynptr, iterator or irq flag in the slot: it is read, and the log shows it. `mark_stack_slot_obj_read` */
+export function markSlotUsed(env: VerifierEnv, frameNo: number, slot: number): void {
+  markSlotRead(env, frameNo, slot);
+  markSlotScratched(env, slot);
+}
+
 /** The instruction at hand overwrites the whole slot. */
 export function markSlotWritten(env: VerifierEnv, frameNo: number, slot: number): void {
   const { stackLiveness } = env.pre;

@@ -16,6 +16,7 @@ import { checkAlu, checkBounds } from "./alu.ts";
 import { checkAtomic } from "./atomic.ts";
 import { checkLocalCall, clearCallerSaved, leaveFunction } from "./calls.ts";
 import type { VerifierEnv } from "./env.ts";
+import { Rejection } from "./errors.ts";
 import { checkReturnCode } from "./exit.ts";
 import { pushHistory } from "./history.ts";
 import { checkConditionalJump, checkMayGoto } from "./jmp.ts";
@@ -70,7 +71,7 @@ export function walk(env: VerifierEnv, start: number): void {
       prev = insn;
       const frame = cur.curFrame;
       stackLiveness.resetWriteMarks(env, insn);
-      next = walkInsn(env, insn);
+      next = cur.speculative ? walkSpeculative(env, insn) : walkInsn(env, insn);
       if (cur.curFrame !== frame) stackLiveness.resetCallchain(env); // marks go to the function entered from now on
       stackLiveness.commitWriteMarks(env);
       if (cur.curFrame < frame) printAll = true;
@@ -95,6 +96,23 @@ export function walk(env: VerifierEnv, start: number): void {
     printAll = true;
   }
 }
+
+/**
+ * On a path that only a wrong guess takes, what would be rejected is fenced off instead: the path ends.
+ * `error_recoverable_with_nospec` @ v6.18
+ */
+function walkSpeculative(env: VerifierEnv, insn: number): number {
+  if (env.fences.has(insn)) return PATH_ENDS;
+  try {
+    return walkInsn(env, insn);
+  } catch (error) {
+    if (!(error instanceof Rejection) || !RECOVERABLE.has(error.errno)) throw error;
+    env.fences.add(insn);
+    return PATH_ENDS;
+  }
+}
+
+const RECOVERABLE: ReadonlySet<string> = new Set(["EPERM", "EACCES", "EINVAL", "ENOMEM"]);
 
 /** One instruction; returns the slot to go on at, or {@link PATH_ENDS}. `do_check_insn` */
 function walkInsn(env: VerifierEnv, insn: number): number {

@@ -4,7 +4,7 @@ import { MemAccess } from "../ports.ts";
 import { acquireReference, releaseReference } from "../refs.ts";
 import { DynptrType, RegType, TypeFlag } from "../register-types.ts";
 import { forEachRow, markInvalid, markPointer } from "../regs.ts";
-import { frameOf, markSlotRead, markSlotScratched, markSlotWritten } from "../stack.ts";
+import { frameOf, markSlotScratched, markSlotUsed, markSlotWritten } from "../stack.ts";
 import { clearSlot, isWholeSlot, type NoSlot, objectSlot, setSlotType } from "./stack-object.ts";
 
 /** Slots a dynptr takes: 16 bytes. `BPF_DYNPTR_NR_SLOTS` */
@@ -135,8 +135,8 @@ function markRead(env: VerifierEnv, row: number): void {
   const slot = slotAt(env, row);
   if (typeof slot === "string") return;
   const frameNo = env.mem.i32[row + C];
-  markSlotRead(env, frameNo, slot);
-  markSlotRead(env, frameNo, slot - 1);
+  markSlotUsed(env, frameNo, slot);
+  markSlotUsed(env, frameNo, slot - 1);
 }
 
 function markSlots(env: VerifierEnv, row: number, use: DynptrUse, insn: number): void {

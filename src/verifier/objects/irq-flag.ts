@@ -4,7 +4,7 @@ import { MemAccess } from "../ports.ts";
 import { acquireIrq, releaseIrq } from "../refs.ts";
 import { RegType } from "../register-types.ts";
 import { markPointer } from "../regs.ts";
-import { frameOf, markSlotRead, markSlotScratched, markSlotWritten } from "../stack.ts";
+import { frameOf, markSlotScratched, markSlotUsed, markSlotWritten } from "../stack.ts";
 import { clearSlot, hasSlotType, isWholeSlot, objectSlot, setSlotType } from "./stack-object.ts";
 
 /** Who saved the interrupts' state: plain functions, or a lock. `IRQ_NATIVE_KFUNC`, `IRQ_LOCK_KFUNC` */
@@ -57,7 +57,7 @@ function restore(env: VerifierEnv, n: number, kind: number): void {
   ) {
     env.fail("verifier/irq-flag", `expected an initialized irq flag as arg#${n - 1}`);
   }
-  markSlotRead(env, frameNo, slot);
+  markSlotUsed(env, frameNo, slot);
   if (i32[state + A] !== kind) {
     const saved = IRQ_CLASSES[i32[state + A]];
     env.fail(

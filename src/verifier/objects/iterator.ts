@@ -7,7 +7,7 @@ import { MemAccess } from "../ports.ts";
 import { acquireReference, releaseReference } from "../refs.ts";
 import { IterState, RegType, TypeFlag } from "../register-types.ts";
 import { markPointer } from "../regs.ts";
-import { frameOf, markSlotRead, markSlotScratched, markSlotWritten } from "../stack.ts";
+import { frameOf, markSlotScratched, markSlotUsed, markSlotWritten } from "../stack.ts";
 import { clearSlot, hasSlotType, isWholeSlot, objectSlot, setSlotType } from "./stack-object.ts";
 
 const PREFIX = "bpf_iter_";
@@ -86,7 +86,7 @@ export function checkIteratorUse(
   }
   const slot = objectSlot(env, row, "iter", count) as number; // initState has placed it
   const frameNo = env.mem.i32[row + C];
-  for (let i = 0; i < count; i++) markSlotRead(env, frameNo, slot - i);
+  for (let i = 0; i < count; i++) markSlotUsed(env, frameNo, slot - i);
   const refId = env.mem.i32[env.slotRow(frameOf(env, row), slot) + REF_OBJ_ID];
   if (use.kind === "destroy") destroy(env, frameNo, slot, count, refId);
   return { frameNo, slot, refId };
