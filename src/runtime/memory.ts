@@ -4,39 +4,39 @@
  */
 export class Memory {
   readonly wasm: WebAssembly.Memory;
-  private buffer: ArrayBufferLike;
+  // Growing detaches the buffer of an unshared memory: its views then have length 0. Asking the memory for its buffer
+  // each time would be a call into the engine.
   private bytes: Uint8Array;
   private words: Uint32Array;
   private data: DataView;
 
   constructor(wasm: WebAssembly.Memory) {
     this.wasm = wasm;
-    this.buffer = wasm.buffer;
-    this.bytes = new Uint8Array(this.buffer);
-    this.words = new Uint32Array(this.buffer);
-    this.data = new DataView(this.buffer);
+    this.bytes = new Uint8Array(wasm.buffer);
+    this.words = new Uint32Array(wasm.buffer);
+    this.data = new DataView(wasm.buffer);
   }
 
   private renew(): void {
-    this.buffer = this.wasm.buffer;
-    this.bytes = new Uint8Array(this.buffer);
-    this.words = new Uint32Array(this.buffer);
-    this.data = new DataView(this.buffer);
+    const { buffer } = this.wasm;
+    this.bytes = new Uint8Array(buffer);
+    this.words = new Uint32Array(buffer);
+    this.data = new DataView(buffer);
   }
 
   get u8(): Uint8Array {
-    if (this.buffer !== this.wasm.buffer) this.renew();
+    if (this.bytes.length === 0) this.renew();
     return this.bytes;
   }
 
   /** Index is the address divided by 4. */
   get u32(): Uint32Array {
-    if (this.buffer !== this.wasm.buffer) this.renew();
+    if (this.bytes.length === 0) this.renew();
     return this.words;
   }
 
   get view(): DataView {
-    if (this.buffer !== this.wasm.buffer) this.renew();
+    if (this.bytes.length === 0) this.renew();
     return this.data;
   }
 
