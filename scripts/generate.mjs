@@ -8,6 +8,8 @@ const STEPS = [
   ["scripts/generate-abi-uapi.mjs"],
   // docs/helpers.md; the test beside the helper table compares it.
   ...(checking ? [] : [["scripts/run-ts.mjs", "scripts/helper-table.ts"]]),
+  // docs/errors and the sources in fixtures/errors; test/errors compares them.
+  ...(checking ? [] : [["scripts/run-ts.mjs", "scripts/error-pages.ts"]]),
 ];
 let failed = false;
 for (const step of STEPS) {

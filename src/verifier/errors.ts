@@ -27,7 +27,8 @@ export type RejectErrno =
   | "EBADF"
   | "ERANGE"
   | "ESRCH"
-  | "EDEADLK";
+  | "EDEADLK"
+  | "EPROTO";
 
 /**
  * Thrown by `env.fail`, caught in verify.ts only (or by a check that tries alternatives, as the kernel's do). Not an

@@ -1,6 +1,9 @@
 export { type Budget, type BudgetRow, budgetOf } from "./budget.ts";
 export { type Branch, type Cause, type CauseKind, type Explanation, explainRejection } from "./causes.ts";
 export * from "./errors.ts";
+export type { AsmExample, CExample, ErrorExample, ExampleMap, NoExample } from "./explain/page.ts";
+export { ERROR_FAMILIES, type ErrorPage, errorCodeOf, errorPage } from "./explain/pages.ts";
+export { type Block, pageBlocks } from "./explain/render.ts";
 export { ERROR_HELP, type ErrorHelp } from "./help.ts";
 export { hintFor } from "./hints.ts";
 export * from "./input.ts";

@@ -157,7 +157,7 @@ export function pushPath(env: VerifierEnv, insn: number, prevInsn: number, specu
   env.pending.push({ state, insn, prevInsn, logPosition: env.log.position });
   if (env.pending.length > MAX_PENDING) {
     const text = `The sequence of ${env.pending.length} jumps is too complex.`;
-    env.fail("verifier/too-many-jumps", text, "E2BIG");
+    env.fail("verifier/too-many-jumps", text, "EFAULT");
   }
   // At least one path from the parent is open until this copy is done.
   if (state.parent !== undefined) state.parent.branches++;

@@ -79,7 +79,7 @@ export function checkIteratorUse(
   }
   const state = initState(env, row, count, id, use.btfNumber);
   if (state === "needs-rcu") {
-    env.fail("verifier/iterator-needs-rcu", `expected an RCU CS when using ${use.name}`);
+    env.fail("verifier/iterator-needs-rcu", `expected an RCU CS when using ${use.name}`, "EPROTO");
   }
   if (state !== "ok") {
     env.fail("verifier/iterator-uninitialized", `expected an initialized iter_${name} as arg #${n - 1}`);

@@ -1,0 +1,102 @@
+import { existsSync, readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { renderErrorPages, staleErrorPages } from "../../scripts/error-pages.ts";
+import {
+  errorCodeOf,
+  errorPage,
+  VERIFIER_ERRORS,
+  Verifier,
+  type VerifierCode,
+} from "../../src/verifier/index.ts";
+import { normLines } from "../verifier/norm.ts";
+import { RunningKernel } from "../verifier/running-kernel.ts";
+import { exampleProgram, kernelTypes } from "./example-program.ts";
+
+// The examples of the error pages are rejected with the code of their page, here and (in its words) by the running kernel.
+const CODES = Object.keys(VERIFIER_ERRORS) as VerifierCode[]; // the table's own keys
+const runnable = CODES.filter((code) => errorPage(code).example.kind !== "none");
+const kernel = kernelTypes();
+const verifier = new Verifier();
+
+const judged = new Map<VerifierCode, ReturnType<typeof verdictOf>>();
+
+function judge(code: VerifierCode) {
+  const known = judged.get(code) ?? verdictOf(code);
+  judged.set(code, known);
+  return known;
+}
+
+function verdictOf(code: VerifierCode) {
+  const { example } = errorPage(code);
+  const program = exampleProgram(code, example, kernel);
+  const capabilities = (example.kind === "asm" && example.capabilities) || "root";
+  return { program, capabilities, verdict: program && verifier.verify(program, { capabilities }) };
+}
+
+describe("the example of", () => {
+  it.each(runnable)("%s is rejected with this code", (code) => {
+    const { verdict } = judge(code);
+    if (kernel === undefined && verdict?.verdict !== "rejected") return; // wants the types of a kernel
+    expect(verdict?.verdict === "rejected" ? verdict.error.code : verdict).toBe(code);
+  });
+
+  it("most codes is a program", () => {
+    expect(runnable.length).toBeGreaterThan(CODES.length * 0.75);
+  });
+});
+
+describe("the running kernel", () => {
+  let running: RunningKernel | string;
+  beforeAll(async () => {
+    running = await RunningKernel.open();
+  });
+  afterAll(() => {
+    if (typeof running !== "string") running.close();
+  });
+
+  it("rejects the examples in the same words", async (context) => {
+    if (typeof running === "string") return context.skip(running);
+    const different: string[] = [];
+    let asked = 0;
+    for (const code of runnable) {
+      const { program, capabilities, verdict } = judge(code);
+      if (program === undefined || capabilities !== "root" || verdict?.verdict !== "rejected") continue;
+      const theirs = await running.judge(program, 4);
+      if (typeof theirs === "string") continue; // the kernel does not take its BTF as clang writes it, or its type
+      asked++;
+      if (theirs.errno !== verdict.error.errno) {
+        different.push(`${code}: ${theirs.errno ?? "accepted"}, here ${verdict.error.errno}`);
+      }
+      // bpf(2) itself says nothing; one message lacks its line end
+      const words = theirs.norm.replace(/verification time.*/, "");
+      const ours = normLines(verdict.error.lines);
+      if (words !== "" && words !== ours) different.push(`${code}: "${words}", here "${ours}"`);
+    }
+    expect(different).toEqual([]);
+    expect(asked).toBeGreaterThan(100);
+  }, 60_000);
+});
+
+describe("pages", () => {
+  it("are current (node scripts/run-ts.mjs scripts/error-pages.ts, then npm run fixtures)", () => {
+    for (const [path, text] of renderErrorPages()) {
+      expect(existsSync(path) ? readFileSync(path, "utf8") : "", path).toBe(text);
+    }
+    expect(staleErrorPages()).toEqual([]);
+  });
+
+  it("say cause and cure in whole sentences", () => {
+    for (const code of CODES) {
+      const { title, why, cure } = errorPage(code);
+      expect(title, code).toMatch(/[^.]$/);
+      expect(why, code).toMatch(/\.$/);
+      expect(cure, code).not.toBe("");
+    }
+  });
+
+  it("are found with and without the family's name", () => {
+    expect(errorCodeOf("maybe-null")).toBe("verifier/maybe-null");
+    expect(errorCodeOf("verifier/maybe-null")).toBe("verifier/maybe-null");
+    expect(errorCodeOf("constructor")).toBeUndefined();
+  });
+});
