@@ -7,7 +7,8 @@
 import { BpfError } from "../../src/base/index.ts";
 import { type BtfBuilder, BtfBuilder as Builder } from "../../src/btf/index.ts";
 import type { CollectionSpec } from "../../src/object/index.ts";
-import type { EmbeddedKernel, Interpreter } from "../../src/runtime/index.ts";
+import type { EmbeddedKernel } from "../../src/runtime/index.ts";
+import type { Interpreter } from "../../src/runtime/interpreter.ts";
 import {
   MACHINE_CONTEXT,
   MACHINE_DATA_END,
