@@ -2,7 +2,7 @@ import { BpfError } from "../base/index.ts";
 import { type Btf, BtfIndex } from "../btf/index.ts";
 import type { CollectionSpec, LoadOptions, ProgramSpec } from "../object/index.ts";
 import { type EmbeddedKernel, type EmbeddedKernelOptions, openEmbeddedKernel } from "../runtime/index.ts";
-import { type Capabilities, verifierProgram, verify } from "../verifier/index.ts";
+import { type Capabilities, hintFor, verifierProgram, verify } from "../verifier/index.ts";
 
 /** How to open the embedded kernel. */
 export interface OpenKernelOptions extends Omit<EmbeddedKernelOptions, "gate"> {
@@ -68,6 +68,6 @@ function refuseUnlessAccepted(
     errno,
     ...(insn >= 0 && { insn }),
     ...(source && { source }),
-    hint: "skep verify shows the path that leads there",
+    hint: `${hintFor(input, verdict.error)} (skep explain ${code}; skep verify shows the path that leads there)`,
   });
 }

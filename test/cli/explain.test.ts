@@ -25,6 +25,16 @@ describe("skep explain", () => {
     expect((await skep(["explain", "xyzzy"])).err).toContain("skep explain lists all");
   });
 
+  it("is what skep verify and skep run point to", async () => {
+    const object = "fixtures/errors/unlock-without-lock.bpf.o";
+    const { code, out } = await skep(["verify", object, "--btf", "none"]);
+    expect(code).toBe(1);
+    expect(out).toContain("skep explain verifier/unlock-without-lock");
+    const run = await skep(["run", object, "--hex", "00 11 22 33 44 55 66 77 88 99 aa bb 08 00"]);
+    expect(run.err).toContain("skep explain verifier/unlock-without-lock");
+    expect(run.err).toContain("pair each unlock with a lock");
+  });
+
   it("--json prints the page's parts", async () => {
     const { out } = await skep(["explain", "packet-bounds", "--json"]);
     expect(JSON.parse(out)).toMatchObject({

@@ -1,6 +1,6 @@
 import pc from "picocolors";
 import type { SourceLocation } from "../../base/index.ts";
-import type { Branch, Budget, Cause } from "../../verifier/index.ts";
+import { type Branch, type Budget, type Cause, errorCodeOf } from "../../verifier/index.ts";
 import { formatError } from "../format/error.ts";
 import { formatCount, formatTable } from "../format/table.ts";
 import type { Io } from "../io.ts";
@@ -53,6 +53,8 @@ function formatRejection(view: ProgramView, pathLength: number, io: Screen): str
   if (causes.length > 0) lines.push(formatCauses(causes, io));
   if (path.length > 0) lines.push(formatPath(path, pathLength, io));
   if (hint !== undefined) lines.push(`${pc.createColors(io.colors).cyan("  hint:")} ${hint}`);
+  if (errorCodeOf(code) !== undefined)
+    lines.push(`${pc.createColors(io.colors).cyan("  more:")} skep explain ${code}`);
   return `${lines.join("\n")}\n`;
 }
 
