@@ -226,6 +226,8 @@ function compileTime(program: ProgramSpec): number {
       zeroStack: false,
       map: () => undefined,
       helperArgs: () => 5,
+      mapField: () => undefined,
+      contextKeeps: () => undefined,
       layout: { mapType: 0, mapMaxEntries: 12, mapValues: 32, codeEntry: 32 },
     });
     new WebAssembly.Module(bytes);

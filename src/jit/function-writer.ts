@@ -198,10 +198,17 @@ class FunctionWriter implements NodeWriter, CallFrame {
   private valuesAt(n: number): Values {
     const { flow, loops } = this.shape;
     const forward = flow.preds[n].filter((pred) => flow.rpo[pred] < flow.rpo[n]);
-    if (forward.length === 0) return unknownValues();
+    if (n === 0) return this.entryValues();
     const values = mergeValues(forward.map((pred) => this.out[pred]));
     if (loops.isHeader[n])
       for (let r = 0; r < 10; r++) if (this.changedIn[n] & (1 << r)) values[r] = undefined;
+    return values;
+  }
+
+  /** The program's first function is given the context. */
+  private entryValues(): Values {
+    const values = unknownValues();
+    if (this.graph.nodes[0].start === 0) values[1] = 0;
     return values;
   }
 

@@ -19,6 +19,10 @@ export interface JitInput {
   map(address: number): JitMap | undefined;
   /** How many arguments helper `id` takes. */
   helperArgs(id: number): number;
+  /** Where in a map's header lies what a program reads at this offset of a map pointer; undefined: nothing does. */
+  mapField(offset: number): number | "zero" | undefined;
+  /** What is kept of a store at this offset of the context, where it is less than its bytes. */
+  contextKeeps(offset: number): "u16" | "u16-below-max" | undefined;
   /** Where in the linear memory things stand. */
   readonly layout: JitLayout;
 }

@@ -145,6 +145,8 @@ function compile(bytes: Uint8Array) {
     zeroStack: false,
     map: () => undefined,
     helperArgs: () => 5,
+    mapField: () => undefined,
+    contextKeeps: () => undefined,
     layout: { mapType: 0, mapMaxEntries: 12, mapValues: 32, codeEntry: 32 },
   });
 }

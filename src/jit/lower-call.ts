@@ -131,9 +131,10 @@ function lowerHelper(e: Emitter, slot: number, id: number, frame: CallFrame): vo
   callHost(e, slot, e.input.helperArgs(id), frame, () => e.f.i32Const(id), "helper");
 }
 
-function knownMap(e: Emitter, r: number): JitMap | undefined {
+/** The map whose address a register holds, where that is known. */
+export function knownMap(e: Emitter, r: number): JitMap | undefined {
   const value = e.values[r];
-  return value === undefined || value > 0xffff_ffffn ? undefined : e.input.map(Number(value));
+  return typeof value !== "bigint" || value > 0xffff_ffffn ? undefined : e.input.map(Number(value));
 }
 
 function lowerLookup(e: Emitter, map: JitMap): void {

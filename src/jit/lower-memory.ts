@@ -12,6 +12,7 @@ import {
 } from "../isa/index.ts";
 import type { MemoryOpcode, PlainOpcode } from "../wasm/index.ts";
 import type { Emitter } from "./emitter.ts";
+import { knownMap } from "./lower-call.ts";
 import { FUNC_TAG } from "./surroundings.ts";
 
 type Size = 1 | 2 | 4 | 8;
@@ -49,6 +50,8 @@ export function lowerMemory(e: Emitter, slot: number): void {
     lowerSlot(e, slot, e.temp("i64", `fp${off}`));
     return;
   }
+  if (classOf(opcode) === Class.LDX && lowerMapField(e, slot)) return;
+  if (classOf(opcode) !== Class.LDX && lowerNarrowField(e, slot)) return;
   if (classOf(opcode) === Class.LDX) {
     const at = e.address(insns.src[slot], off);
     f.memory((opcode & MODE_MASK) === Mode.MEMSX ? LOAD_SIGNED[size] : LOAD[size], at);
@@ -59,6 +62,44 @@ export function lowerMemory(e: Emitter, slot: number): void {
   if (classOf(opcode) === Class.ST) f.i64Const(insns.imm[slot]);
   else e.get(insns.src[slot]);
   f.memory(STORE[size], at);
+}
+
+/** A load through a map pointer: a member of the kernel's `struct bpf_map`. True when it was written. */
+function lowerMapField(e: Emitter, slot: number): boolean {
+  const { insns, f } = e;
+  if (typeof e.values[insns.src[slot]] !== "bigint") return false;
+  const map = knownMap(e, insns.src[slot]);
+  if (map === undefined) return false;
+  const field = e.input.mapField(insns.off[slot]);
+  if (field === undefined) return false;
+  const size = accessBytes(insns.opcode[slot]);
+  if (field === "zero") f.i64Const(0);
+  else f.i32Const(map.address).memory("i64.load32_u", field);
+  if (size < 4) f.i64Const(2 ** (8 * size) - 1).op("i64.and");
+  e.set(insns.dst[slot]);
+  return true;
+}
+
+/** A store into a field of the context that is narrower in the kernel. True when it was written. */
+function lowerNarrowField(e: Emitter, slot: number): boolean {
+  const { insns, f } = e;
+  const opcode = insns.opcode[slot];
+  const base = e.values[insns.dst[slot]];
+  const keeps = typeof base === "number" ? e.input.contextKeeps(base + insns.off[slot]) : undefined;
+  if (keeps === undefined) return false;
+  const immediate = classOf(opcode) === Class.ST;
+  const value = () => (immediate ? f.i64Const(insns.imm[slot]) : e.get(insns.src[slot]));
+  // Linux compares the register unsigned, an immediate signed; what is too great is ignored.
+  if (keeps === "u16-below-max") {
+    value()
+      .i64Const(0xffff)
+      .op(immediate ? "i64.lt_s" : "i64.lt_u")
+      .if();
+  }
+  const at = e.address(insns.dst[slot], insns.off[slot]);
+  value().i64Const(0xffff).op("i64.and").memory(STORE[accessBytes(opcode)], at);
+  if (keeps === "u16-below-max") f.end();
+  return true;
 }
 
 const SIGN: Partial<Record<Size, PlainOpcode>> = {

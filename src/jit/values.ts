@@ -11,8 +11,8 @@ import {
   writtenRegister,
 } from "../isa/index.ts";
 
-/** What is known of a register: a number (bigint, unsigned 64 bits), or nothing. */
-export type Value = bigint | undefined;
+/** What is known of a register: a constant (bigint, unsigned 64 bits), the context plus an offset (number), or nothing. */
+export type Value = bigint | number | undefined;
 /** r0–r10. */
 export type Values = Value[];
 
@@ -56,8 +56,8 @@ function result(insns: InsnTable, slot: number, values: Values): Value {
   const operation = opcode & (CODE_MASK | 7);
   if ((operation !== MOV && operation !== ADD) || insns.off[slot] !== 0) return undefined;
   const operand = usesSourceRegister(opcode) ? values[insns.src[slot]] : BigInt(insns.imm[slot]);
-  if (operand === undefined) return undefined;
-  if (operation === MOV) return BigInt.asUintN(64, operand);
+  if (operation === MOV) return typeof operand === "bigint" ? BigInt.asUintN(64, operand) : operand;
   const before = values[insns.dst[slot]];
-  return before === undefined ? undefined : BigInt.asUintN(64, before + operand);
+  if (typeof operand !== "bigint" || before === undefined) return undefined;
+  return typeof before === "number" ? before + Number(operand) : BigInt.asUintN(64, before + operand);
 }

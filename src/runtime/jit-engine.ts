@@ -46,6 +46,7 @@ import {
   PTR_TO_MAP_VALUE,
   STACK_BYTES,
 } from "./layout.ts";
+import { mapField } from "./map-fields.ts";
 import { writeValue } from "./registers.ts";
 import { errorAt, violation } from "./run-error.ts";
 import { TrustingHelpers } from "./trusting-helpers.ts";
@@ -91,6 +92,8 @@ const STATELESS_HELPERS = new Set([
   1, 2, 3, 5, 6, 7, 8, 28, 44, 54, 65, 87, 88, 89, 118, 125, 130, 160, 195, 208,
 ]);
 const ALL_ARGS = 5;
+/** Takes more arguments than its prototype names. */
+const TRACE_PRINTK = 6;
 
 /**
  * Runs programs as WebAssembly: each is compiled when it is loaded, over the same memory, maps, hooks and helpers as the
@@ -313,9 +316,13 @@ export class JitEngine extends Interpreter {
       zeroStack: this.uninitOk || code.raw === true,
       map: (address) => this.mapFacts(address),
       helperArgs: (id) => {
-        const name = code.raw === true ? undefined : helperById(id);
+        const name = code.raw === true || id === TRACE_PRINTK ? undefined : helperById(id);
         return name === undefined ? ALL_ARGS : helperArgs(name, code.type).length;
       },
+      mapField: (offset) => mapField(code.kernelBtf, offset),
+      contextKeeps: (offset) =>
+        code.context.fields.find((field) => offset >= field.offset && offset < field.offset + field.size)
+          ?.keeps,
       layout: {
         mapType: MAP_TYPE,
         mapMaxEntries: MAP_MAX_ENTRIES,

@@ -21,9 +21,13 @@ export class TrustingHelpers extends HelperEngine {
   /** What helpers and callbacks were given in this run, by its first address. */
   private readonly given = new Map<number, Provenance>();
 
+  /** References by the address that they were handed out with: the same object can be held several times. */
+  private readonly held = new Map<number, number[]>();
+
   /** A new run: nothing was handed out. */
   forget(): void {
     if (this.given.size > 0) this.given.clear();
+    if (this.held.size > 0) this.held.clear();
   }
 
   /** Nothing has to be put back afterwards: a callback does that for the helper it is called by. */
@@ -57,6 +61,13 @@ export class TrustingHelpers extends HelperEngine {
     for (const range of this.caller.special ?? [])
       if (address >= range.base && address < range.end) return range;
     return { kind: PTR_TO_MAP_VALUE, base: address, end, aux: 0 };
+  }
+
+  override release(n: number): void {
+    const ids = this.held.get(this.u32(n));
+    const id = ids?.pop();
+    if (id === undefined) super.release(n);
+    else this.releaseReference(id);
   }
 
   override callback(n: number, args: readonly CallbackArg[]): bigint {
@@ -102,7 +113,12 @@ export class TrustingHelpers extends HelperEngine {
   protected override finish(value: number | bigint): void {
     const { result } = this;
     writeValue(this.memory.view, this.registers, value);
-    if (result !== undefined && value !== 0) this.given.set(result.base, result);
+    if (result === undefined || value === 0) return;
+    this.given.set(result.base, result);
+    if (!this.active.references.has(result.aux)) return;
+    const ids = this.held.get(result.base);
+    if (ids === undefined) this.held.set(result.base, [result.aux]);
+    else ids.push(result.aux);
   }
 
   /** Helpers read and write their arguments' memory without looking: it has to be there. */
