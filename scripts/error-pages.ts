@@ -69,7 +69,7 @@ function renderPage(code: VerifierCode): string {
 function markdown(block: Block): string {
   if (block.kind === "heading") return `## ${block.text}`;
   if (block.kind === "code") return `\`\`\`${block.language}\n${block.text}\n\`\`\``;
-  return block.text.replace(/[<*_[\]](?![^`]*`(?:[^`]*`[^`]*`)*[^`]*$)/g, "\\$&");
+  return block.text.replace(/[<*]|\b_/g, "\\$&");
 }
 
 function cSource(code: VerifierCode, text: string): string {

@@ -64,5 +64,5 @@ const heading = (text: string): Block => ({ kind: "heading", text });
 /** A hint in the imperative as a sentence. */
 function sentence(text: string): string {
   const first = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.;)]$/.test(first) ? first : `${first}.`;
+  return /[.;]$/.test(first) ? first : `${first}.`;
 }
