@@ -1,8 +1,10 @@
 import { HELPERS, type MapTypeName, type ProgramTypeName } from "../../abi/index.ts";
+import { toHex } from "../../base/index.ts";
 import type { Btf } from "../../btf/index.ts";
 import { assemble, PseudoCall, PseudoLoad } from "../../isa/index.ts";
 import type { CollectionSpec, MapSpec, Reference, RunInput, RunResult } from "../../object/index.ts";
 import { type EmbeddedCollection, type EmbeddedKernel, openEmbeddedKernel } from "../embedded-kernel.ts";
+import type { EngineName } from "../engine.ts";
 import type { Host } from "../host.ts";
 
 /** A map of a test program, sizes as in a definition; everything else is as in a plain map. */
@@ -51,11 +53,26 @@ export interface TestRun {
   value(name: string): Uint8Array;
 }
 
-/** Assembles, loads and runs a program in a fresh embedded kernel. */
+/**
+ * Assembles, loads and runs a program in a fresh embedded kernel with the interpreter; what runs there is run compiled,
+ * too, and has to do the same.
+ */
 export async function runProgram(program: TestProgram): Promise<TestRun> {
+  const run = await runWith(program, "interpreter");
+  const compiled = await runWith(program, "jit");
+  const told = ({ retval, trace, result }: TestRun) =>
+    JSON.stringify([retval, trace, result.data && toHex(result.data), result.outcome]);
+  const [expected, got] = [told(run), told(compiled)];
+  compiled.kernel[Symbol.dispose]();
+  if (got !== expected) throw new Error(`compiled: ${got}, interpreted: ${expected}`);
+  return run;
+}
+
+async function runWith(program: TestProgram, engine: EngineName): Promise<TestRun> {
   const trace: string[] = [];
   const task = { pid: 42, tgid: 40, uid: 1000, gid: 100, comm: "tester", cgroupId: 7n };
   const kernel = await openEmbeddedKernel({
+    engine,
     host: { traceLine: (line) => trace.push(line), task, ...program.host },
   });
   const collection = await kernel.load(specOf(program));

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { BpfError, fromHex, toHex } from "../../base/index.ts";
 import type { CollectionSpec, MapSpec, ProgramSpec } from "../../object/index.ts";
-import { openEmbeddedKernel } from "../embedded-kernel.ts";
+import { type EmbeddedKernel, openEmbeddedKernel } from "../embedded-kernel.ts";
+import { ENGINES } from "../engine.ts";
 import {
   PACKET_ROWS,
   type PacketRow,
@@ -35,17 +36,16 @@ const MAP: MapSpec = {
   frozen: false,
 };
 
-const kernel = await openEmbeddedKernel({
-  host: { network: { mtu: (ifindex) => (ifindex === 1 ? 65536 : undefined) } },
-});
+const network = { mtu: (ifindex: number) => (ifindex === 1 ? 65536 : undefined) };
 
-describe("packet rows through the interpreter", () => {
+describe.each(ENGINES)("packet rows through the engine, %s", async (engine) => {
+  const kernel = await openEmbeddedKernel({ engine, host: { network } });
   it.each(PACKET_ROWS.map((row) => [row.name, row] as const))("%s", async (name, row) => {
-    expect(await runRow(row)).toEqual(ANSWERS[name]);
+    expect(await runRow(kernel, row)).toEqual(ANSWERS[name]);
   });
 });
 
-async function runRow(row: PacketRow): Promise<RowResult> {
+async function runRow(kernel: EmbeddedKernel, row: PacketRow): Promise<RowResult> {
   const program: ProgramSpec = {
     name: "row",
     section: "",
