@@ -152,7 +152,10 @@ function walkInsn(env: VerifierEnv, insn: number): number {
 function checkForm(env: VerifierEnv, insn: number): void {
   if (env.findings.size === 0) return;
   const finding = env.findings.get(insn);
-  if (finding !== undefined) env.fail("verifier/bad-instruction", finding.message);
+  if (finding === undefined) return;
+  // Linux reads the first register of a comparison before it looks at the fields.
+  if (finding.message.startsWith("BPF_JMP/JMP32 uses")) checkRegRead(env, env.insns.dst[insn]);
+  env.fail("verifier/bad-instruction", finding.message);
 }
 
 // -- memory -----------------------------------------------------------------------------------------------------------

@@ -60,8 +60,13 @@ const RUN_BUDGET = 2_000_000;
 
 /** The case with some instructions of its first program changed at random: most are rejected, the rest is interesting. */
 export function mutated(test: RandomCase, seed: number): RandomCase {
-  const random = new Random(seed);
-  const insns = test.programs[0].insns.slice();
+  const [first, ...rest] = test.programs;
+  return { ...test, programs: [{ ...first, insns: mutateInsns(first.insns, new Random(seed)) }, ...rest] };
+}
+
+/** A copy with one to three instructions changed; wide loads and calls stay. */
+export function mutateInsns(original: Uint8Array, random: Random): Uint8Array {
+  const insns = original.slice();
   const view = new DataView(insns.buffer);
   for (let n = 1 + random.below(3); n > 0; n--) {
     const at = random.below(insns.length / 8) * 8;
@@ -84,8 +89,7 @@ export function mutated(test: RandomCase, seed: number): RandomCase {
         insns[at] ^= random.pick([0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x30]);
     }
   }
-  const [first, ...rest] = test.programs;
-  return { ...test, programs: [{ ...first, insns }, ...rest] };
+  return insns;
 }
 
 /** Checks a case. The kernel must be an embedded one with the interpreter and zeroed stacks. */
