@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { BpfError } from "../base/index.ts";
 import { checkStructure, decode, encode, type Insn, tableOf } from "../isa/index.ts";
 import { assembled, type Bench, openBench } from "./bytecode.fixture.ts";
+import { ENGINES } from "./engine.ts";
 import { execBytecode } from "./exec.ts";
 
 describe.each([
@@ -17,9 +18,9 @@ describe.each([
   { name: "callx with a function calls it", text: "r2 = f ll; callx r2; exit; f: r0 = 7; exit", r0: 7n },
 ])("execBytecode: $name", ({ text, r0 }) => {
   const symbol = (name: string) => (name === "f" ? { src: 4, imm: 2 } : undefined);
-  it(`gives ${r0}`, async () => {
+  it.each(ENGINES)(`gives ${r0}, %s`, async (engine) => {
     const memory = Uint8Array.of(1, 2, 3, 4);
-    expect((await execBytecode(assembled(text, symbol), memory)).r0).toBe(r0);
+    expect((await execBytecode(assembled(text, symbol), memory, { engine })).r0).toBe(r0);
   });
 });
 
@@ -105,4 +106,30 @@ describe("hostile bytecode", () => {
     expect(ran).toBeGreaterThan(1000);
     expect(returned).toBeGreaterThan(100);
   });
+
+  // Compiled code is not checked: it may do what it likes to the memory of its own kernel, so each gets one.
+  it("compiled, too, ends with a value or a BpfError, and leaves other kernels alone", async () => {
+    const witness = await openBench("zero", "jit");
+    const good = assembled("r0 = *(u64 *)(r1 + 0); r0 += 1; exit");
+    let returned = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom(...pool), { minLength: 1, maxLength: 12 }),
+        fc.uint8Array({ maxLength: 16 }),
+        async (list, memory) => {
+          const insns = [...list, EXIT];
+          if (!valid(insns)) return;
+          try {
+            await execBytecode(encode(tableOf(insns)), memory, { engine: "jit", maxInsns: 10_000 });
+            returned++;
+          } catch (error) {
+            if (!(error instanceof BpfError)) throw error;
+          }
+        },
+      ),
+      { numRuns: Number(process.env.SKEP_FUZZ_RUNS ?? 500) },
+    );
+    expect(returned).toBeGreaterThan(50);
+    expect(witness.raw(good, Uint8Array.of(41, 0, 0, 0, 0, 0, 0, 0)).r0).toBe(42n);
+  }, 60_000);
 });
