@@ -1,4 +1,4 @@
-import { helperArgs, helperById } from "../abi/index.ts";
+import { type HelperName, helperArgs, helperById } from "../abi/index.ts";
 import { BpfError } from "../base/index.ts";
 import { decode, isFunctionLoad, Opcode, PseudoLoad, slotsOf } from "../isa/index.ts";
 import {
@@ -88,9 +88,28 @@ const STATUS = {
  * Helpers without a trace in the state of a run, so that it can be repeated inside wasm: maps, time, random numbers, ring
  * buffers' output, checksums, moving an XDP packet's ends (all repeats work on the same packet).
  */
-const STATELESS_HELPERS = new Set([
-  1, 2, 3, 5, 6, 7, 8, 28, 44, 54, 65, 87, 88, 89, 118, 125, 130, 160, 195, 208,
-]);
+const STATELESS_HELPERS: ReadonlySet<HelperName> = new Set([
+  "map_lookup_elem",
+  "map_update_elem",
+  "map_delete_elem",
+  "map_push_elem",
+  "map_pop_elem",
+  "map_peek_elem",
+  "map_lookup_percpu_elem",
+  "ktime_get_ns",
+  "ktime_get_boot_ns",
+  "ktime_get_coarse_ns",
+  "ktime_get_tai_ns",
+  "jiffies64",
+  "get_prandom_u32",
+  "get_smp_processor_id",
+  "trace_printk",
+  "csum_diff",
+  "ringbuf_output",
+  "xdp_adjust_head",
+  "xdp_adjust_meta",
+  "xdp_adjust_tail",
+] as const);
 const ALL_ARGS = 5;
 /** Takes more arguments than its prototype names. */
 const TRACE_PRINTK = 6;
@@ -346,7 +365,7 @@ export class JitEngine extends Interpreter {
       exports,
       tableIndex,
       entries,
-      repeatable: !output.callsOut && [...output.hostHelpers].every((id) => STATELESS_HELPERS.has(id)),
+      repeatable: !output.callsOut && [...output.hostHelpers].every(isStateless),
       exception: exceptionSlot === undefined ? undefined : entries.get(exceptionSlot),
     };
   }
@@ -402,6 +421,11 @@ export class JitEngine extends Interpreter {
       },
     };
   }
+}
+
+function isStateless(id: number): boolean {
+  const name = helperById(id);
+  return name !== undefined && STATELESS_HELPERS.has(name);
 }
 
 /** Values of maps with fields of the kernel's that the program has the address of: globals. */
