@@ -28,7 +28,9 @@ export class MutantBench {
     await oracle.reset();
     for (const map of test.maps) {
       const inner = map.inner?.map((name) => test.maps.findIndex((other) => other.name === name))[0];
-      const id = await oracle.createMap({ ...mapOf(map, []), ...(inner !== undefined && { inner }) });
+      const { type, keySize, valueSize, maxEntries, flags } = map;
+      const inside = inner === undefined ? {} : { inner };
+      const id = await oracle.createMap({ type, keySize, valueSize, maxEntries, flags, ...inside });
       if (typeof id === "string") throw new Error(`map ${map.name}: ${id}`);
     }
     const { insns, functions } = test.programs[0];
@@ -111,9 +113,10 @@ function functionBtf(): { bytes: Uint8Array; btf: VerifierProgram["btf"]; id: nu
   return { bytes: writeBtf(btf), btf, id };
 }
 
-/** The last line that is no statistics. */
+/** The last line that is neither statistics nor a state shown behind the message. */
 function lastLine(log: string): string {
-  const isStatistics = (line: string): boolean => /^(processed|verification time|stack depth)/.test(line);
+  const isStatistics = (line: string): boolean =>
+    /^(processed|verification time|stack depth|(cur|old) state:)/.test(line);
   return (
     log
       .trimEnd()
