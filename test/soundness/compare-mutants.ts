@@ -62,6 +62,8 @@ export class MutantBench {
     const verdict = this.verifier.verify(program, { numCpus: this.oracle.numCpus });
     const processed = Number(/processed (\d+) insns/.exec(log)?.[1] ?? 0);
     const theirs = errno === undefined ? "accepted" : lastLine(log);
+    // The walk is done: Linux trips over itself when it prepares what it accepted.
+    if (theirs.startsWith("verifier bug: No program to jit")) return;
     let ours: string = verdict.verdict;
     if (verdict.verdict === "rejected") ours = verdict.error.message;
     if (verdict.verdict === "unsupported") ours = `unsupported: ${verdict.feature}`;
