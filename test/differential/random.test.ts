@@ -51,5 +51,6 @@ describe.skipIf(reason !== "")(`random programs${reason && ` (skipped: ${reason}
 });
 
 function listing(test: RandomCase): string {
-  return test.programs.map(({ insns }) => disassemble(decode(insns))).join("\n--\n");
+  const text = (insns: Uint8Array) => disassemble(decode(insns)).map((line) => `${line.slot}: ${line.text}`);
+  return test.programs.map(({ insns }) => text(insns).join("\n")).join("\n--\n");
 }

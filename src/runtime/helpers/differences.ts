@@ -41,6 +41,8 @@ export const HELPER_DIFFERENCES: Readonly<Partial<Record<HelperName, string>>> =
   get_hash_recalc: "equal for equal flows; Linux mixes in a key made at boot",
   get_socket_cookie: "1 for the packet's own socket",
   get_netns_cookie: "1",
+  skb_change_head:
+    "-ENOMEM when head room passes 1 MiB; in Linux each growth past the head room doubles the buffer, so that a packet grown in small steps meets -ENOMEM after 13 to 25 of them",
   skb_get_xfrm_state: "-EINVAL: there is no IPsec",
   redirect: recorded,
   redirect_peer: recorded,
