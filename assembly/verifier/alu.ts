@@ -240,7 +240,6 @@ function multiply(d: usize, s: usize): void {
 // else one unsigned end comes from the tnum, and the signed range follows where it does not cross the seam.
 
 /** After a bitwise operation: low half := its tnum's value where that is known on both sides. */
-// @ts-ignore: decorator
 @inline
 function settle32(d: usize, known: bool, lo: u32, hi: u32): void {
   if (known) {
@@ -252,7 +251,6 @@ function settle32(d: usize, known: bool, lo: u32, hi: u32): void {
   else setS32(d, i32.MIN_VALUE, i32.MAX_VALUE);
 }
 
-// @ts-ignore: decorator
 @inline
 function settle64(d: usize, known: bool, lo: u64, hi: u64): void {
   if (known) {

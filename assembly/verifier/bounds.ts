@@ -49,7 +49,6 @@ export function learn64FromBits(p: usize): void {
 }
 
 /** All views := the only member of the tnum in the u64 range, if there is just one. */
-// @ts-ignore: decorator
 @inline
 function pinLoneMember(p: usize, v: u64, m: u64, lo: u64, hi: u64): void {
   const most = v | m;
@@ -78,7 +77,6 @@ export function isNumber(p: usize): bool {
 }
 
 /** Least member of the tnum above `n`; its greatest when there is none. `tnum_step` */
-// @ts-ignore: decorator
 @inline
 function nextMember(v: u64, m: u64, n: u64): u64 {
   if (n >= (v | m)) return v | m;

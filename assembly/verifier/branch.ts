@@ -244,7 +244,6 @@ function learnEqual(p: usize, q: usize, is32: u32): void {
 }
 
 /** The row of the two whose (low) bits are all known; `q` where both are; 0 where none is. */
-// @ts-ignore: decorator
 @inline
 function constantOf(p: usize, q: usize, bits: u64): usize {
   if (!(mask(q) & bits)) return q;

@@ -52,7 +52,6 @@ export function coerce(row: u32, size: u32): void {
   sync(p);
 }
 
-// @ts-ignore: decorator
 @inline
 function extended(n: i64, shift: i64): i64 {
   return (n << shift) >> shift;

@@ -37,7 +37,6 @@ export function multiplyTnum(p: usize, av: u64, am: u64, bv: u64, bm: u64): void
 }
 
 /** Some product of the two unsigned numbers needs more than 64 bits. */
-// @ts-ignore: decorator
 @inline
 function overflows64(a: u64, b: u64): bool {
   if (!((a | b) >> 32)) return false;
@@ -52,7 +51,6 @@ export function multiplyUnsigned(p: usize, lo: u64, hi: u64, srcLo: u64, srcHi: 
 }
 
 /** a·b fits into 64 bits with sign. */
-// @ts-ignore: decorator
 @inline
 function fitsSigned(a: i64, b: i64): bool {
   if (<i64>(<i32>a) == a && <i64>(<i32>b) == b) return true;

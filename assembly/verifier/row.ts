@@ -13,89 +13,73 @@ import {
 } from "../../src/verifier/row-layout";
 
 /** Byte address of a row given as word index. */
-// @ts-ignore: decorator
 @inline
 export function at(row: u32): usize {
   return (<usize>row) << 2;
 }
 
-// @ts-ignore: decorator
 @inline
 export function value(p: usize): u64 {
   return load<u64>(p, VAR_VALUE * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function mask(p: usize): u64 {
   return load<u64>(p, VAR_MASK * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function smin(p: usize): i64 {
   return load<i64>(p, SMIN * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function smax(p: usize): i64 {
   return load<i64>(p, SMAX * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function umin(p: usize): u64 {
   return load<u64>(p, UMIN * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function umax(p: usize): u64 {
   return load<u64>(p, UMAX * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function s32Min(p: usize): i32 {
   return load<i32>(p, S32_MIN * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function s32Max(p: usize): i32 {
   return load<i32>(p, S32_MAX * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function u32Min(p: usize): u32 {
   return load<u32>(p, U32_MIN * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function u32Max(p: usize): u32 {
   return load<u32>(p, U32_MAX * 4);
 }
 
 /** Sets the tnum; bits of `v` under the mask are dropped. */
-// @ts-ignore: decorator
 @inline
 export function setTnum(p: usize, v: u64, m: u64): void {
   store<u64>(p, v & ~m, VAR_VALUE * 4);
   store<u64>(p, m, VAR_MASK * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function setSigned(p: usize, min: i64, max: i64): void {
   store<i64>(p, min, SMIN * 4);
   store<i64>(p, max, SMAX * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function setUnsigned(p: usize, min: u64, max: u64): void {
   store<u64>(p, min, UMIN * 4);
   store<u64>(p, max, UMAX * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function setS32(p: usize, min: i32, max: i32): void {
   store<i32>(p, min, S32_MIN * 4);
   store<i32>(p, max, S32_MAX * 4);
 }
-// @ts-ignore: decorator
 @inline
 export function setU32(p: usize, min: u32, max: u32): void {
   store<u32>(p, min, U32_MIN * 4);

@@ -121,7 +121,6 @@ export function syncBounds(row: u32): void {
   sync(at(row));
 }
 
-// @ts-ignore: decorator
 @inline
 function number(lo: u32, hi: u32): u64 {
   return (<u64>hi << 32) | lo;
