@@ -34,9 +34,11 @@ function verdictOf(code: VerifierCode) {
 }
 
 describe("the example of", () => {
-  it.each(runnable)("%s is rejected with this code", (code) => {
+  it.for(runnable)("%s is rejected with this code", (code, context) => {
     const { verdict } = judge(code);
-    if (kernel === undefined && verdict?.verdict !== "rejected") return; // wants the types of a kernel
+    if (kernel === undefined && (verdict === undefined || verdict.verdict === "unsupported")) {
+      return context.skip("needs the types of a kernel: there is no /sys/kernel/btf/vmlinux");
+    }
     expect(verdict?.verdict === "rejected" ? verdict.error.code : verdict).toBe(code);
   });
 
