@@ -50,7 +50,7 @@ describe("the example of", () => {
 describe("the running kernel", () => {
   let running: RunningKernel | string;
   beforeAll(async () => {
-    running = await RunningKernel.open();
+    running = await RunningKernel.openSame();
   });
   afterAll(() => {
     if (typeof running !== "string") running.close();

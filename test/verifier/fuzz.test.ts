@@ -18,7 +18,7 @@ const COUNT = Number(process.env.SKEP_FUZZ ?? 600);
 const FROM = Number(process.env.SKEP_FUZZ_FROM ?? 1);
 const VERSION = "6.18.";
 
-const kernel = await RunningKernel.open();
+const kernel = await RunningKernel.openSame();
 const release = typeof kernel === "string" ? "" : readFileSync("/proc/sys/kernel/osrelease", "utf8");
 const missing =
   typeof kernel === "string"

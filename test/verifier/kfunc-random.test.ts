@@ -18,7 +18,7 @@ function isKnown(said: string): boolean {
   return said.startsWith("expected an RCU CS when using bpf_iter_task_");
 }
 
-const opened = await RunningKernel.open();
+const opened = await RunningKernel.openSame();
 const missing = typeof opened === "string" ? opened : undefined;
 
 describe.skipIf(missing !== undefined)(

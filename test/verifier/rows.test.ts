@@ -79,7 +79,7 @@ const programs: [string, () => VerifierProgram][] = [
 let kernel: RunningKernel | string = "not asked";
 const fresh: Record<string, Answer> = {};
 beforeAll(async () => {
-  if (update || versionOf(release) === versionOf(recorded.kernel)) kernel = await RunningKernel.open();
+  if (update || versionOf(release) === versionOf(recorded.kernel)) kernel = await RunningKernel.openSame();
   else kernel = `the answers are of Linux ${recorded.kernel}, this is ${release || process.platform}`;
 });
 afterAll(() => {

@@ -1,3 +1,4 @@
+import { release } from "node:os";
 // The running kernel's verdict on a program in the verifier's own input form.
 import { writeBtf } from "../../src/btf/index.ts";
 import type { VerifierMap, VerifierProgram } from "../../src/verifier/input.ts";
@@ -20,6 +21,9 @@ export interface KernelVerdict {
 /** A longer walk is not traced: it takes seconds, and its log does not fit. */
 const MAX_TRACED = 20_000;
 
+/** What the verifier was compared with: earlier 6.18.y deduce less, other series say other things. */
+const SAME_LINUX = /^6\.18\.(4[4-9]|[5-9]\d|\d{3})/;
+
 /** Puts programs to the running kernel; maps and BTF are made for each program and closed after it. */
 export class RunningKernel {
   private readonly oracle: LinuxOracle;
@@ -32,6 +36,12 @@ export class RunningKernel {
   static async open(): Promise<RunningKernel | string> {
     const oracle = await LinuxOracle.open();
     return typeof oracle === "string" ? oracle : new RunningKernel(oracle);
+  }
+
+  /** As {@link open}, for comparisons word by word: the reason, too, when it is not the Linux that we follow. */
+  static async openSame(): Promise<RunningKernel | string> {
+    if (!SAME_LINUX.test(release())) return `the kernel is ${release()}, not 6.18.44 or a later 6.18`;
+    return RunningKernel.open();
   }
 
   close(): void {
