@@ -1,4 +1,4 @@
-import { type HelperName, helperArgs, helperById } from "../abi/index.ts";
+import { type HelperName, helperById } from "../abi/index.ts";
 import { BpfError } from "../base/index.ts";
 import { decode, isFunctionLoad, Opcode, PseudoLoad, slotsOf } from "../isa/index.ts";
 import {
@@ -8,7 +8,6 @@ import {
   FRAME_STRIDE,
   type HOST_IMPORTS,
   type JitExports,
-  type JitMap,
   RUN_GLOBALS,
   StopCode,
 } from "../jit/index.ts";
@@ -24,29 +23,20 @@ import {
   type RunOutput,
   type RunRequest,
 } from "./interpreter.ts";
+import { jitInput } from "./jit-input.ts";
 import {
   CODE_ENTRY,
   ERR_BAD_INSN,
   ERR_BUDGET,
   ERR_CALL_DEPTH,
   MACHINE_STACK,
-  MAP_ELEM_BYTES,
   MAP_FIELDS,
-  MAP_FLAGS,
-  MAP_ID,
-  MAP_KEY_SIZE,
-  MAP_MAX_ENTRIES,
-  MAP_NATIVE,
-  MAP_TYPE,
   MAP_VALUE_SIZE,
-  MAP_VALUE_STRIDE,
   MAP_VALUES,
-  NULL_PAGE,
   PROV_SPECIAL,
   PTR_TO_MAP_VALUE,
   STACK_BYTES,
 } from "./layout.ts";
-import { mapField } from "./map-fields.ts";
 import { writeValue } from "./registers.ts";
 import { errorAt, violation } from "./run-error.ts";
 import { TrustingHelpers } from "./trusting-helpers.ts";
@@ -74,10 +64,6 @@ interface Compiled {
   readonly exception: number | undefined;
 }
 
-/** BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS: a lookup gives a map, which the host resolves. */
-const MAPS_OF_MAPS = new Set([12, 13]);
-/** BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG. */
-const PROG_ACCESS = 0x180;
 const FIRST_TABLE_SLOTS = 16;
 const STATUS = {
   [StopCode.BUDGET]: ERR_BUDGET,
@@ -111,9 +97,6 @@ const STATELESS_HELPERS: ReadonlySet<HelperName> = new Set([
   "xdp_adjust_tail",
 ] as const);
 const ALL_ARGS = 5;
-/** Takes more arguments than its prototype names. */
-const TRACE_PRINTK = 6;
-
 /**
  * Runs programs as WebAssembly: each is compiled when it is loaded, over the same memory, maps, hooks and helpers as the
  * interpreter's. The program is trusted: nothing it does is checked, as nothing is after Linux's verifier. A program
@@ -323,32 +306,15 @@ export class JitEngine extends Interpreter {
 
   private compile(code: LoadedCode): Compiled {
     const { memory, exports: kernel } = this.module;
-    const insns = decode(code.insns);
     const exceptionSlot = exceptionCallback(code);
-    const output = compileProgram({
-      name: code.name,
-      insns,
-      names: new Map(code.funcs.map(({ insn, name }) => [insn, name])),
-      entries: exceptionSlot === undefined ? [] : [exceptionSlot],
-      stops: new Set(code.poison?.keys()),
-      metered: this.metered,
-      zeroStack: this.uninitOk || code.raw === true,
-      map: (address) => this.mapFacts(address),
-      helperArgs: (id) => {
-        const name = code.raw === true || id === TRACE_PRINTK ? undefined : helperById(id);
-        return name === undefined ? ALL_ARGS : helperArgs(name, code.type).length;
-      },
-      mapField: (offset) => mapField(code.kernelBtf, offset),
-      contextKeeps: (offset) =>
-        code.context.fields.find((field) => offset >= field.offset && offset < field.offset + field.size)
-          ?.keeps,
-      layout: {
-        mapType: MAP_TYPE,
-        mapMaxEntries: MAP_MAX_ENTRIES,
-        mapValues: MAP_VALUES,
-        codeEntry: CODE_ENTRY,
-      },
-    });
+    const output = compileProgram(
+      jitInput(code, {
+        memory,
+        mapById: (id) => this.mapById(id),
+        metered: this.metered,
+        zeroStack: this.uninitOk || code.raw === true,
+      }),
+    );
     const instance = new WebAssembly.Instance(new WebAssembly.Module(output.bytes), {
       run: { memory: memory.wasm, table: this.table, ...this.globals },
       host: this.hostImports(code),
@@ -367,27 +333,6 @@ export class JitEngine extends Interpreter {
       entries,
       repeatable: !output.callsOut && [...output.hostHelpers].every(isStateless),
       exception: exceptionSlot === undefined ? undefined : entries.get(exceptionSlot),
-    };
-  }
-
-  private mapFacts(address: number): JitMap | undefined {
-    const { memory } = this.module;
-    if (address < NULL_PAGE || address + 64 > memory.u8.length) return undefined;
-    const { view } = memory;
-    const field = (offset: number) => view.getUint32(address + offset, true);
-    const map = this.mapById(view.getUint32(address + MAP_ID, true));
-    if (map?.address !== address) return undefined;
-    const native = field(MAP_NATIVE) !== 0 && field(MAP_KEY_SIZE) !== 0 && !MAPS_OF_MAPS.has(field(MAP_TYPE));
-    return {
-      address,
-      type: field(MAP_TYPE),
-      maxEntries: field(MAP_MAX_ENTRIES),
-      values: field(MAP_VALUES),
-      elemBytes: field(MAP_ELEM_BYTES),
-      valueStride: field(MAP_VALUE_STRIDE),
-      // Values with fields of the kernel's are remembered when they are handed out.
-      directLookup: native && field(MAP_FIELDS) === 0,
-      directUpdate: native && (field(MAP_FLAGS) & PROG_ACCESS) === 0,
     };
   }
 

@@ -1,0 +1,87 @@
+import { helperArgs, helperById } from "../abi/index.ts";
+import { decode } from "../isa/index.ts";
+import type { JitInput, JitMap } from "../jit/index.ts";
+import type { LoadedCode } from "./code.ts";
+import { exceptionCallback } from "./interpreter.ts";
+import {
+  CODE_ENTRY,
+  MAP_ELEM_BYTES,
+  MAP_FIELDS,
+  MAP_FLAGS,
+  MAP_ID,
+  MAP_KEY_SIZE,
+  MAP_MAX_ENTRIES,
+  MAP_NATIVE,
+  MAP_TYPE,
+  MAP_VALUE_STRIDE,
+  MAP_VALUES,
+  NULL_PAGE,
+} from "./layout.ts";
+import { mapField } from "./map-fields.ts";
+import type { EmbeddedMap } from "./maps/map.ts";
+import type { Memory } from "./memory.ts";
+
+/** How a loaded program is to be compiled, and over what. */
+export interface JitSurroundings {
+  readonly memory: Memory;
+  readonly mapById: (id: number) => EmbeddedMap | undefined;
+  readonly metered: boolean;
+  readonly zeroStack: boolean;
+}
+
+/** BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS: a lookup gives a map, which the host resolves. */
+const MAPS_OF_MAPS = new Set([12, 13]);
+/** BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG. */
+const PROG_ACCESS = 0x180;
+const ALL_ARGS = 5;
+/** Takes more arguments than its prototype names. */
+const TRACE_PRINTK = 6;
+
+/** A loaded program as the compiler takes it. */
+export function jitInput(code: LoadedCode, around: JitSurroundings): JitInput {
+  const exceptionSlot = exceptionCallback(code);
+  return {
+    name: code.name,
+    insns: decode(code.insns),
+    names: new Map(code.funcs.map(({ insn, name }) => [insn, name])),
+    entries: exceptionSlot === undefined ? [] : [exceptionSlot],
+    stops: new Set(code.poison?.keys()),
+    metered: around.metered,
+    zeroStack: around.zeroStack,
+    map: (address) => mapFacts(address, around),
+    helperArgs: (id) => {
+      const name = code.raw === true || id === TRACE_PRINTK ? undefined : helperById(id);
+      return name === undefined ? ALL_ARGS : helperArgs(name, code.type).length;
+    },
+    mapField: (offset) => mapField(code.kernelBtf, offset),
+    contextKeeps: (offset) =>
+      code.context.fields.find((field) => offset >= field.offset && offset < field.offset + field.size)
+        ?.keeps,
+    layout: {
+      mapType: MAP_TYPE,
+      mapMaxEntries: MAP_MAX_ENTRIES,
+      mapValues: MAP_VALUES,
+      codeEntry: CODE_ENTRY,
+    },
+  };
+}
+
+function mapFacts(address: number, { memory, mapById }: JitSurroundings): JitMap | undefined {
+  if (address < NULL_PAGE || address + 64 > memory.u8.length) return undefined;
+  const { view } = memory;
+  const field = (offset: number) => view.getUint32(address + offset, true);
+  const map = mapById(field(MAP_ID));
+  if (map?.address !== address) return undefined;
+  const native = field(MAP_NATIVE) !== 0 && field(MAP_KEY_SIZE) !== 0 && !MAPS_OF_MAPS.has(field(MAP_TYPE));
+  return {
+    address,
+    type: field(MAP_TYPE),
+    maxEntries: field(MAP_MAX_ENTRIES),
+    values: field(MAP_VALUES),
+    elemBytes: field(MAP_ELEM_BYTES),
+    valueStride: field(MAP_VALUE_STRIDE),
+    // Values with fields of the kernel's are remembered when they are handed out.
+    directLookup: native && field(MAP_FIELDS) === 0,
+    directUpdate: native && (field(MAP_FLAGS) & PROG_ACCESS) === 0,
+  };
+}
