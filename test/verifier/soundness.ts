@@ -99,7 +99,7 @@ export async function checkCase(
   kernel: EmbeddedKernel,
 ): Promise<SoundnessResult> {
   const spec = specOf(test);
-  const inputs = spec.programs.map((program) => input(spec, program));
+  const inputs = spec.programs.map((program) => verifierInput(spec, program));
   for (const program of inputs) {
     const verdict = verifier.verify(program, { insnLimit: 200_000 });
     if (verdict.verdict !== "accepted") return { outcome: verdict.verdict, compared: 0, problems: [] };
@@ -151,7 +151,11 @@ export async function checkCase(
 /** Rules that the verifier does not promise: a bounded run, and what a test host lacks. */
 const ALLOWED: ReadonlySet<string> = new Set(["runtime/budget"]);
 
-function input(spec: CollectionSpec, program: CollectionSpec["programs"][number]): VerifierProgram {
+/** A program of `specOf` for the verifier, with the BTF that its functions need. */
+export function verifierInput(
+  spec: CollectionSpec,
+  program: CollectionSpec["programs"][number],
+): VerifierProgram {
   const builder: BtfBuilder = new Builder();
   const long = builder.int("long", 8, { signed: true });
   const type = builder.add({

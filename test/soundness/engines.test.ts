@@ -1,0 +1,66 @@
+// Verified programs do the same in the interpreter and compiled, metered and not: verdict (r0), packet, context, maps,
+// records. SKEP_FUZZ_RUNS: how many (default 2000); SKEP_FUZZ_SEED: the first seed (default 1). A failure names its seed.
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { decode, disassemble } from "../../src/isa/index.ts";
+import { type EmbeddedKernel, openEmbeddedKernel } from "../../src/runtime/index.ts";
+import { Verifier } from "../../src/verifier/index.ts";
+import { fixedHost } from "../differential/host.ts";
+import type { RandomCase } from "../differential/random-program.ts";
+import { runOnEmbedded, specOf } from "../differential/run-case.ts";
+import { verifierInput } from "../verifier/soundness.ts";
+import { engineCase } from "./engine-cases.ts";
+
+const COUNT = Number(process.env.SKEP_FUZZ_RUNS ?? 2_000);
+const SEED = Number(process.env.SKEP_FUZZ_SEED ?? 1);
+const ENGINES = [
+  { name: "interpreter", options: {} },
+  { name: "compiled, metered", options: { engine: "jit" } },
+  { name: "compiled", options: { engine: "jit", metered: false } },
+] as const;
+/** Instructions the verifier may walk: programs with more are left out, for the time they take. */
+const WALK_LIMIT = 20_000;
+/** Kernels are opened anew after so many programs, so that V8 can let go of what was compiled. */
+const FRESH = 1_000;
+
+let kernels: EmbeddedKernel[] = [];
+async function open(): Promise<void> {
+  close();
+  kernels = await Promise.all(
+    ENGINES.map(({ options }) => openEmbeddedKernel({ host: fixedHost(2), uninitStack: "zero", ...options })),
+  );
+}
+function close(): void {
+  for (const kernel of kernels) kernel[Symbol.dispose]();
+}
+beforeAll(open);
+afterAll(close);
+
+it(`${COUNT} verified programs do the same in every engine`, async () => {
+  const verifier = new Verifier();
+  const accepted = (test: RandomCase): boolean => {
+    const spec = specOf(test);
+    return spec.programs.every((program) => {
+      const { verdict } = verifier.verify(verifierInput(spec, program), { insnLimit: WALK_LIMIT });
+      return verdict === "accepted";
+    });
+  };
+  const problems: string[] = [];
+  let run = 0;
+  for (let seed = SEED; run < COUNT && problems.length < 5; seed++) {
+    const test = engineCase(seed);
+    if (!accepted(test)) continue;
+    run++;
+    if (run % FRESH === 0) await open();
+    const results = [];
+    for (const kernel of kernels) results.push(JSON.stringify(await runOnEmbedded(kernel, test)));
+    for (const [i, { name }] of ENGINES.entries())
+      if (results[i] !== results[0])
+        problems.push(`seed ${seed}, ${name}: ${results[i]}\nnot ${results[0]}\n${listing(test)}`);
+  }
+  expect(problems.join("\n\n")).toBe("");
+}, 3_600_000);
+
+function listing({ programs }: RandomCase): string {
+  const text = (insns: Uint8Array) => disassemble(decode(insns)).map((line) => `${line.slot}: ${line.text}`);
+  return programs.map(({ insns }) => text(insns).join("\n")).join("\n--\n");
+}
