@@ -86,7 +86,16 @@ export {
 } from "./ring-buffer";
 // Per kind, for callers that know the type: JIT code, benchmarks.
 export { arrayLookup, arrayUpdate, percpuArrayLookup } from "./array";
-export { hashDelete, hashLookup, hashUpdate, lruLookup } from "./hash";
+export {
+  hashDelete,
+  hashLookup,
+  hashUpdate,
+  hashUpdate12,
+  hashUpdate16,
+  hashUpdate4,
+  hashUpdate8,
+  lruLookup,
+} from "./hash";
 export { lpmLookup } from "./lpm-trie";
 
 export const TYPE_PROG_ARRAY: u32 = 3;

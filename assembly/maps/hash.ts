@@ -5,9 +5,18 @@
 // stay readable for a program that still points at them (one spare node for each CPU makes that possible in a full
 // map), per-CPU values are overwritten in place, and BPF_F_LOCK overwrites in place.
 import {
+  HASH_AS_LINUX,
+  HASH_BUCKETS,
+  HASH_BY_BYTES,
+  HASH_BY_WORDS,
+  HASH_HOW,
+  HASH_KEY_AT,
+  HASH_MASK,
+  HASH_USED_AT,
+  HASH_VALUE_AT,
+  HASH_WORDS_MAX,
   MAP_ELEM_BYTES,
   MAP_FIELDS,
-
   MAP_KEY_SIZE,
   MAP_MAX_ENTRIES,
   MAP_NUM_CPUS,
@@ -36,7 +45,7 @@ import {
   MAX_PERCPU_VALUE,
 } from "../../src/runtime/maps/constants";
 import { alloc64, free } from "../alloc";
-import { hash32, hash64, hash128, hashBytes, jhash } from "./hashing";
+import { hashBytes, hashWords, jhash } from "./hashing";
 import {
   ALL_CPUS,
   copyBytes,
@@ -62,24 +71,18 @@ export const TYPE_LRU_HASH: u32 = 9;
 export const TYPE_LRU_PERCPU_HASH: u32 = 10;
 export const TYPE_HASH_OF_MAPS: u32 = 13;
 
-const BUCKETS: usize = KIND_PRIVATE;
-const MASK: usize = KIND_PRIVATE + 4;
 /** Elements present. */
-export const HASH_COUNT: usize = KIND_PRIVATE + 8;
-/** Bytes from a node's key to its value: key size rounded up to 8. */
-const KEY_BYTES: usize = KIND_PRIVATE + 12;
+export const HASH_COUNT: usize = KIND_PRIVATE + 20;
 /** Address of one spare node address (or 0) for each CPU. */
-const SPARES: usize = KIND_PRIVATE + 16;
+const SPARES: usize = KIND_PRIVATE + 24;
 /** LRU: where the next search for a victim starts. */
-const HAND: usize = KIND_PRIVATE + 20;
-const NODE_BYTES: usize = KIND_PRIVATE + 24;
-/** 1: jhash with seed 0, the kernel's order (BPF_F_ZERO_SEED). */
-const KERNEL_ORDER: usize = KIND_PRIVATE + 28;
+const HAND: usize = KIND_PRIVATE + 28;
+const NODE_BYTES: usize = KIND_PRIVATE + 32;
 
 const NEXT: usize = 0;
 const HASH: usize = 4;
 const STATE: usize = 8; // LRU: 1 in use
-const REF: usize = 9; // LRU: 1 looked up by a program since the hand passed
+const REF: usize = HASH_USED_AT; // LRU: 1 looked up by a program since the hand passed
 const KEY: u32 = 8;
 const LRU_KEY: u32 = 16;
 
@@ -102,14 +105,12 @@ const FLAG_MASK: u32 =
 
 @inline
 function isLru(map: u32): bool {
-  const type = load<u32>(map, MAP_TYPE);
-  return type == TYPE_LRU_HASH || type == TYPE_LRU_PERCPU_HASH;
+  return load<u32>(map, HASH_KEY_AT) == LRU_KEY;
 }
 
-/** Bytes of a node before its key. */
-@inline
-function keyOffset(map: u32): u32 {
-  return isLru(map) ? LRU_KEY : KEY;
+function howToHash(keySize: u32, flags: u32): u32 {
+  if (flags & BPF_F_ZERO_SEED) return HASH_AS_LINUX;
+  return keySize % 4 == 0 && keySize <= <u32>HASH_WORDS_MAX ? HASH_BY_WORDS : HASH_BY_BYTES;
 }
 
 export function hashCreate(
@@ -143,13 +144,15 @@ export function hashCreate(
   const stride = load<u32>(map, MAP_VALUE_STRIDE);
   if (percpu) store<u32>(map, stride * numCpus, MAP_ELEM_BYTES);
   const keyBytes = (keySize + 7) & ~7;
-  store<u32>(map, keyBytes, KEY_BYTES);
-  store<u32>(map, buckets - 1, MASK);
-  store<u32>(map, flags & BPF_F_ZERO_SEED ? 1 : 0, KERNEL_ORDER);
-  const nodeBytes = <u64>(lru ? LRU_KEY : KEY) + keyBytes + load<u32>(map, MAP_ELEM_BYTES);
+  const keyAt = lru ? LRU_KEY : KEY;
+  store<u32>(map, keyAt, HASH_KEY_AT);
+  store<u32>(map, keyAt + keyBytes, HASH_VALUE_AT);
+  store<u32>(map, buckets - 1, HASH_MASK);
+  store<u32>(map, howToHash(keySize, flags), HASH_HOW);
+  const nodeBytes = <u64>(keyAt + keyBytes) + load<u32>(map, MAP_ELEM_BYTES);
   const table = alloc64(<u64>buckets * 4);
   const spares = alloc64(<u64>numCpus * 4);
-  store<u32>(map, table, BUCKETS);
+  store<u32>(map, table, HASH_BUCKETS);
   store<u32>(map, spares, SPARES);
   const nodes = <u64>maxEntries + numCpus;
   let ok = table != 0 && spares != 0 && nodeBytes < 0x7fffffff && nodes < 0xffffffff;
@@ -173,32 +176,31 @@ export function hashCreate(
 }
 
 export function hashDestroy(map: u32): void {
-  free(load<u32>(map, BUCKETS));
+  free(load<u32>(map, HASH_BUCKETS));
   free(load<u32>(map, SPARES));
   poolDestroy(map);
 }
 
 @inline
 function hashOf(map: u32, key: u32, size: u32): u32 {
-  if (load<u32>(map, KERNEL_ORDER)) return jhash(key, size, 0);
-  if (size == 4) return hash32(load<u32>(key));
-  if (size == 8) return hash64(load<u64>(key));
-  if (size == 16) return hash128(load<u64>(key), load<u64>(key, 8));
-  return hashBytes(key, size);
+  const how = load<u32>(map, HASH_HOW);
+  if (how == HASH_BY_WORDS) return hashWords(key, size);
+  return how == HASH_BY_BYTES ? hashBytes(key, size) : jhash(key, size, 0);
 }
 
 @inline
+function bucketOf(map: u32, hash: u32): u32 {
+  return load<u32>(map, HASH_BUCKETS) + ((hash & load<u32>(map, HASH_MASK)) << 2);
+}
+
+/** Compares by words: programs often write a key word by word, and wider loads would have to wait for such stores. */
+@inline
 function sameKey(a: u32, b: u32, size: u32): bool {
-  while (size >= 8) {
-    if (load<u64>(a) != load<u64>(b)) return false;
-    a += 8;
-    b += 8;
-    size -= 8;
-  }
-  if (size & 4) {
+  while (size >= 4) {
     if (load<u32>(a) != load<u32>(b)) return false;
     a += 4;
     b += 4;
+    size -= 4;
   }
   if (size & 2) {
     if (load<u16>(a) != load<u16>(b)) return false;
@@ -213,23 +215,14 @@ function sameKey(a: u32, b: u32, size: u32): bool {
 function find(map: u32, key: u32, keyAt: u32): u32 {
   const size = load<u32>(map, MAP_KEY_SIZE);
   const hash = hashOf(map, key, size);
-  let node = load<u32>(load<u32>(map, BUCKETS) + ((hash & load<u32>(map, MASK)) << 2));
+  let node = load<u32>(bucketOf(map, hash));
   if (size == 4) {
     const wanted = load<u32>(key);
     while (node && load<u32>(node + keyAt) != wanted) node = load<u32>(node, NEXT);
-  } else if (size == 8) {
-    const wanted = load<u64>(key);
-    while (node && load<u64>(node + keyAt) != wanted) node = load<u32>(node, NEXT);
-  } else if (size == 16) {
-    const low = load<u64>(key);
-    const high = load<u64>(key, 8);
-    while (node && (load<u64>(node + keyAt) != low || load<u64>(node + keyAt, 8) != high)) {
-      node = load<u32>(node, NEXT);
-    }
-  } else {
-    while (node && (load<u32>(node, HASH) != hash || !sameKey(node + keyAt, key, size))) {
-      node = load<u32>(node, NEXT);
-    }
+    return node;
+  }
+  while (node && (load<u32>(node, HASH) != hash || !sameKey(node + keyAt, key, size))) {
+    node = load<u32>(node, NEXT);
   }
   return node;
 }
@@ -237,7 +230,7 @@ function find(map: u32, key: u32, keyAt: u32): u32 {
 /** Address of the element's value (first CPU's), 0 when the key is not there. */
 export function hashLookup(map: u32, key: u32): u32 {
   const node = find(map, key, KEY);
-  return node ? node + KEY + load<u32>(map, KEY_BYTES) : 0;
+  return node ? node + load<u32>(map, HASH_VALUE_AT) : 0;
 }
 
 /** A program's lookup in an LRU map: marks the element as used. */
@@ -245,18 +238,18 @@ export function lruLookup(map: u32, key: u32): u32 {
   const node = find(map, key, LRU_KEY);
   if (!node) return 0;
   store<u8>(node, 1, REF);
-  return node + LRU_KEY + load<u32>(map, KEY_BYTES);
+  return node + load<u32>(map, HASH_VALUE_AT);
 }
 
 /** The host's lookup: does not count as a use (kernel: lookup_elem_sys_only). */
 export function lruPeek(map: u32, key: u32): u32 {
   const node = find(map, key, LRU_KEY);
-  return node ? node + LRU_KEY + load<u32>(map, KEY_BYTES) : 0;
+  return node ? node + load<u32>(map, HASH_VALUE_AT) : 0;
 }
 
 /** Takes a node out of its bucket. */
 function unlink(map: u32, node: u32): void {
-  let link = load<u32>(map, BUCKETS) + ((load<u32>(node, HASH) & load<u32>(map, MASK)) << 2);
+  let link = bucketOf(map, load<u32>(node, HASH));
   // The first word of a node is its link, as a bucket's word is: both are walked alike.
   while (load<u32>(link) != node) link = load<u32>(link);
   store<u32>(link, load<u32>(node, NEXT));
@@ -294,24 +287,69 @@ export function hashVictim(map: u32): u32 {
  * holds one for each CPU, MAP_VALUE_STRIDE apart.
  */
 export function hashUpdate(map: u32, key: u32, value: u32, flags: u64, cpu: u32): i32 {
+  return put(map, key, value, flags, cpu, hashOf(map, key, load<u32>(map, MAP_KEY_SIZE)));
+}
+
+/** `hashUpdate` for maps of type HASH without fields of the kernel's, hashed by words, by the size of their keys. */
+export function hashUpdate4(map: u32, key: u32, value: u32, flags: u64, cpu: u32): i32 {
+  return replace(map, key, value, flags, cpu, 4);
+}
+export function hashUpdate8(map: u32, key: u32, value: u32, flags: u64, cpu: u32): i32 {
+  return replace(map, key, value, flags, cpu, 8);
+}
+export function hashUpdate12(map: u32, key: u32, value: u32, flags: u64, cpu: u32): i32 {
+  return replace(map, key, value, flags, cpu, 12);
+}
+export function hashUpdate16(map: u32, key: u32, value: u32, flags: u64, cpu: u32): i32 {
+  return replace(map, key, value, flags, cpu, 16);
+}
+
+/** The usual case of an update, written out for keys of `size` bytes: the key is there. Everything else is `put`. */
+@inline
+function replace(map: u32, key: u32, value: u32, flags: u64, cpu: u32, size: u32): i32 {
+  const hash = hashWords(key, size);
+  const spare = load<u32>(map, SPARES) + (cpu << 2);
+  const node = load<u32>(spare);
+  let before = bucketOf(map, hash);
+  const bucket = before;
+  const first = load<u32>(bucket);
+  let old = first;
+  while (old && !sameKey(old + KEY, key, size)) {
+    before = old;
+    old = load<u32>(old, NEXT);
+  }
+  if (!old || !node || (flags != 0 && flags != BPF_EXIST)) return put(map, key, value, flags, cpu, hash);
+  store<u32>(node, hash, HASH);
+  for (let at: u32 = 0; at < size; at += 4) store<u32>(node + at, load<u32>(key + at), KEY);
+  copyBytes(node + load<u32>(map, HASH_VALUE_AT), value, load<u32>(map, MAP_VALUE_SIZE));
+  store<u32>(spare, old);
+  if (old == first) store<u32>(node, load<u32>(old, NEXT), NEXT);
+  else {
+    store<u32>(before, load<u32>(old, NEXT));
+    store<u32>(node, first, NEXT);
+  }
+  store<u32>(bucket, node);
+  return 0;
+}
+
+function put(map: u32, key: u32, value: u32, flags: u64, cpu: u32, hash: u32): i32 {
   const type = load<u32>(map, MAP_TYPE);
   const percpu = type == TYPE_PERCPU_HASH || type == TYPE_LRU_PERCPU_HASH;
   if (type == TYPE_HASH || type == TYPE_HASH_OF_MAPS) {
     if ((flags & ~(<u64>BPF_F_LOCK)) > <u64>BPF_EXIST) return -EINVAL;
     if (flags & BPF_F_LOCK && !hasSpinLock(map)) return -EINVAL;
   } else if (flags > <u64>BPF_EXIST) return -EINVAL;
-  const lru = type == TYPE_LRU_HASH || type == TYPE_LRU_PERCPU_HASH;
-  const keyAt: u32 = lru ? LRU_KEY : KEY;
+  const lru = isLru(map);
+  const keyAt = load<u32>(map, HASH_KEY_AT);
   const size = load<u32>(map, MAP_KEY_SIZE);
-  const hash = hashOf(map, key, size);
-  const bucket = load<u32>(map, BUCKETS) + ((hash & load<u32>(map, MASK)) << 2);
+  const bucket = bucketOf(map, hash);
   let before = bucket;
   let old = load<u32>(bucket);
   while (old && (load<u32>(old, HASH) != hash || !sameKey(old + keyAt, key, size))) {
     before = old;
     old = load<u32>(old, NEXT);
   }
-  const valueAt = keyAt + load<u32>(map, KEY_BYTES);
+  const valueAt = load<u32>(map, HASH_VALUE_AT);
   let node: u32;
   if (old) {
     if (flags & BPF_NOEXIST) return -EEXIST;
@@ -375,11 +413,10 @@ function writePercpu(map: u32, target: u32, value: u32, cpu: u32): void {
 
 /** 0 or -ENOENT. */
 export function hashDelete(map: u32, key: u32): i32 {
-  const keyAt = keyOffset(map);
-  const node = find(map, key, keyAt);
+  const node = find(map, key, load<u32>(map, HASH_KEY_AT));
   if (!node) return -ENOENT;
   unlink(map, node);
-  if (keyAt == LRU_KEY) store<u8>(node, 0, STATE);
+  if (isLru(map)) store<u8>(node, 0, STATE);
   store<u32>(map, load<u32>(map, HASH_COUNT) - 1, HASH_COUNT);
   poolFree(map, node);
   return 0;
@@ -390,15 +427,15 @@ export function hashDelete(map: u32, key: u32): i32 {
  * The order within a bucket is newest first, as in Linux.
  */
 export function hashNextKey(map: u32, key: u32, next: u32): i32 {
-  const keyAt = keyOffset(map);
+  const keyAt = load<u32>(map, HASH_KEY_AT);
   let node = key ? find(map, key, keyAt) : 0;
   let bucket: u32 = 0;
   if (node) {
-    bucket = (load<u32>(node, HASH) & load<u32>(map, MASK)) + 1;
+    bucket = (load<u32>(node, HASH) & load<u32>(map, HASH_MASK)) + 1;
     node = load<u32>(node, NEXT);
   }
-  const buckets = load<u32>(map, BUCKETS);
-  const count = load<u32>(map, MASK) + 1;
+  const buckets = load<u32>(map, HASH_BUCKETS);
+  const count = load<u32>(map, HASH_MASK) + 1;
   for (; !node && bucket < count; bucket++) node = load<u32>(buckets + (bucket << 2));
   if (!node) return -ENOENT;
   copyBytes(next, node + keyAt, load<u32>(map, MAP_KEY_SIZE));
@@ -407,19 +444,19 @@ export function hashNextKey(map: u32, key: u32, next: u32): i32 {
 
 /** First bucket at or after `bucket` that holds something; the number of buckets at the end. */
 export function hashNextBucket(map: u32, bucket: u32): u32 {
-  const buckets = load<u32>(map, BUCKETS);
-  const count = load<u32>(map, MASK) + 1;
+  const buckets = load<u32>(map, HASH_BUCKETS);
+  const count = load<u32>(map, HASH_MASK) + 1;
   while (bucket < count && !load<u32>(buckets + (bucket << 2))) bucket++;
   return min(bucket, count);
 }
 
 export function hashBucketCount(map: u32): u32 {
-  return load<u32>(map, MASK) + 1;
+  return load<u32>(map, HASH_MASK) + 1;
 }
 
 /** First node of a bucket; the others by {@link hashNodeNext}. */
 export function hashBucketHead(map: u32, bucket: u32): u32 {
-  return load<u32>(load<u32>(map, BUCKETS) + (bucket << 2));
+  return load<u32>(load<u32>(map, HASH_BUCKETS) + (bucket << 2));
 }
 
 export function hashNodeNext(node: u32): u32 {
@@ -427,11 +464,11 @@ export function hashNodeNext(node: u32): u32 {
 }
 
 export function hashNodeKey(map: u32, node: u32): u32 {
-  return node + keyOffset(map);
+  return node + load<u32>(map, HASH_KEY_AT);
 }
 
 export function hashNodeValue(map: u32, node: u32): u32 {
-  return node + keyOffset(map) + load<u32>(map, KEY_BYTES);
+  return node + load<u32>(map, HASH_VALUE_AT);
 }
 
 /** Elements present. */

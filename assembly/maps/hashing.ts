@@ -1,28 +1,38 @@
 // Hash functions of keys. The fast ones are ours (multiply and fold); `jhash` is Bob Jenkins' lookup3 as Linux uses it
 // (include/linux/jhash.h), so that maps with BPF_F_ZERO_SEED list their keys in the kernel's order.
 
+import {
+  HASH_M0,
+  HASH_M1,
+  HASH_M2,
+  HASH_M3,
+  HASH_M4,
+  HASH_M5,
+  HASH_M6,
+  HASH_M7,
+} from "../../src/runtime/layout";
+
 const M1: u64 = 0x9e3779b97f4a7c15;
 const M2: u64 = 0xd6e8feb86659fd93;
 const SEED: u64 = 0x51ed270b8f1c9e35;
 
+/**
+ * Keys of whole words, up to HASH_WORDS_MAX bytes: each word times a constant of its own, the upper half of the sum. The
+ * products do not wait for each other, and compiled programs write the very same (src/jit/lower-hash.ts).
+ */
 @inline
-export function hash32(key: u32): u32 {
-  return <u32>(((<u64>key ^ SEED) * M1) >> 32);
-}
-
-@inline
-export function hash64(key: u64): u32 {
-  let h = (key ^ SEED) * M1;
-  h = (h ^ (h >> 32)) * M2;
-  return <u32>(h >> 32);
-}
-
-@inline
-export function hash128(low: u64, high: u64): u32 {
-  let h = (low ^ SEED) * M1;
-  h = (h ^ (h >> 32) ^ high) * M2;
-  h = (h ^ (h >> 29)) * M1;
-  return <u32>(h >> 32);
+export function hashWords(key: u32, size: u32): u32 {
+  let sum = <u64>load<u32>(key) * HASH_M0;
+  if (size > 4) sum += <u64>load<u32>(key, 4) * HASH_M1;
+  if (size > 8) sum += <u64>load<u32>(key, 8) * HASH_M2;
+  if (size > 12) sum += <u64>load<u32>(key, 12) * HASH_M3;
+  if (size > 16) {
+    sum += <u64>load<u32>(key, 16) * HASH_M4;
+    if (size > 20) sum += <u64>load<u32>(key, 20) * HASH_M5;
+    if (size > 24) sum += <u64>load<u32>(key, 24) * HASH_M6;
+    if (size > 28) sum += <u64>load<u32>(key, 28) * HASH_M7;
+  }
+  return <u32>(sum >> 32);
 }
 
 /** Any size. */

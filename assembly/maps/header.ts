@@ -87,20 +87,21 @@ export function copyPercpuValue(map: u32, target: u32, source: u32): void {
 /** memory.copy that does not leave wasm for the usual small sizes. */
 @inline
 export function copyBytes(target: u32, source: u32, size: u32): void {
-  if (size == 8) store<u64>(target, load<u64>(source));
-  else if (size == 4) store<u32>(target, load<u32>(source));
-  else if (size <= 64) copyShort(target, source, size);
-  else memory.copy(target, source, size);
+  if (size > 64) memory.copy(target, source, size);
+  else {
+    // Overlap is harmless: a program may pass a map value as its own new value, which copies onto itself.
+    while (size >= 8) {
+      store<u64>(target, load<u64>(source));
+      target += 8;
+      source += 8;
+      size -= 8;
+    }
+    if (size) copyTail(target, source, size);
+  }
 }
 
-function copyShort(target: u32, source: u32, size: u32): void {
-  // Overlap is harmless: a program may pass a map value as its own new value, which copies onto itself.
-  while (size >= 8) {
-    store<u64>(target, load<u64>(source));
-    target += 8;
-    source += 8;
-    size -= 8;
-  }
+/** Fewer than 8 bytes. */
+function copyTail(target: u32, source: u32, size: u32): void {
   if (size & 4) {
     store<u32>(target, load<u32>(source));
     target += 4;

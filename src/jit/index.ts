@@ -1,3 +1,3 @@
 export { compileProgram } from "./compile.ts";
-export type { JitInput, JitLayout, JitMap, JitOutput } from "./input.ts";
+export type { JitHash, JitInput, JitLayout, JitMap, JitOutput } from "./input.ts";
 export * from "./surroundings.ts";

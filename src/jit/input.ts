@@ -43,6 +43,28 @@ export interface JitMap {
   readonly directLookup: boolean;
   /** And updates and deletes. */
   readonly directUpdate: boolean;
+  /** Hash kinds whose keys are hashed by words: what a lookup needs, so that it can be written out. */
+  readonly hash: JitHash | undefined;
+}
+
+/** A hash map's table: chains of nodes, the next node's address in the first word of each. */
+export interface JitHash {
+  /** Bytes of a key, a multiple of 4. */
+  readonly keySize: number;
+  /** Address of the buckets' first nodes, a u32 each. */
+  readonly buckets: number;
+  /** Number of buckets - 1. */
+  readonly mask: number;
+  /** The hash is the upper half of the sum of each word times its multiplier. */
+  readonly multipliers: readonly bigint[];
+  /** Offsets in a node: key, value, the byte that a lookup sets to 1. */
+  readonly keyAt: number;
+  readonly valueAt: number;
+  readonly usedAt: number | undefined;
+  /** A node holds a value for each CPU, `valueStride` apart. */
+  readonly perCpu: boolean;
+  /** Updates need nothing but the common way: no per-CPU values, no marks, no fields of the kernel's. */
+  readonly plain: boolean;
 }
 
 /** Offsets that compiled code reads at. */

@@ -1,6 +1,7 @@
 import { accessBytes, functionTarget, MODE_MASK, Mode, Opcode, PseudoCall } from "../isa/index.ts";
 import type { Emitter } from "./emitter.ts";
 import type { JitMap } from "./input.ts";
+import { lowerHashLookup } from "./lower-hash.ts";
 import { ARG_STRIDE, FRAME_STRIDE, FUNC_TAG, type MapImport, TAIL_CALL_LIMIT } from "./surroundings.ts";
 
 /** Helpers that the engine carries out itself: ids of include/uapi/linux/bpf.h. */
@@ -139,6 +140,10 @@ export function knownMap(e: Emitter, r: number): JitMap | undefined {
 
 function lowerLookup(e: Emitter, map: JitMap): void {
   const { f, index } = e;
+  if (map.hash !== undefined) {
+    lowerHashLookup(e, map, map.hash);
+    return;
+  }
   switch (map.type) {
     case MapType.ARRAY:
     case MapType.PERCPU_ARRAY:
@@ -180,13 +185,27 @@ function lowerUpdate(e: Emitter, map: JitMap): void {
   e.get32(3);
   e.get(4);
   if (map.type === MapType.ARRAY) f.call(index.maps.arrayUpdate);
-  else {
-    const hash =
-      map.type === MapType.HASH || map.type === MapType.LRU_HASH || map.type === MapType.PERCPU_HASH;
-    f.globalGet(index.globals.cpu).call(hash ? index.maps.hashUpdate : index.maps.mapUpdate);
-  }
+  else f.globalGet(index.globals.cpu).call(index.maps[updateOf(map)]);
   f.op("i64.extend_i32_s");
   e.set(0);
+}
+
+/** The map function that updates maps like this one. */
+function updateOf(map: JitMap): MapImport {
+  if (map.hash?.plain === true) {
+    switch (map.hash.keySize) {
+      case 4:
+        return "hashUpdate4";
+      case 8:
+        return "hashUpdate8";
+      case 12:
+        return "hashUpdate12";
+      case 16:
+        return "hashUpdate16";
+    }
+  }
+  const hash = map.type === MapType.HASH || map.type === MapType.LRU_HASH || map.type === MapType.PERCPU_HASH;
+  return hash ? "hashUpdate" : "mapUpdate";
 }
 
 function lowerDelete(e: Emitter, map: JitMap): void {

@@ -35,15 +35,22 @@ export const HOST_IMPORTS = {
 /** Name of a host function. */
 export type HostImport = keyof typeof HOST_IMPORTS;
 
+/** (map, key, value, flags, CPU) → errno. */
+const UPDATE: FuncType = { params: ["i32", "i32", "i32", "i64", "i32"], results: ["i32"] };
+
 /** Functions of the map module that a compiled module imports from `maps`. */
 export const MAP_IMPORTS = {
   mapLookup: { params: i32s(3), results: ["i32"] },
-  mapUpdate: { params: ["i32", "i32", "i32", "i64", "i32"], results: ["i32"] },
+  mapUpdate: UPDATE,
   mapDelete: { params: i32s(2), results: ["i32"] },
   hashLookup: { params: i32s(2), results: ["i32"] },
   lruLookup: { params: i32s(2), results: ["i32"] },
   lpmLookup: { params: i32s(2), results: ["i32"] },
-  hashUpdate: { params: ["i32", "i32", "i32", "i64", "i32"], results: ["i32"] },
+  hashUpdate: UPDATE,
+  hashUpdate4: UPDATE,
+  hashUpdate8: UPDATE,
+  hashUpdate12: UPDATE,
+  hashUpdate16: UPDATE,
   arrayUpdate: { params: ["i32", "i32", "i32", "i64"], results: ["i32"] },
   hashDelete: { params: i32s(2), results: ["i32"] },
 } as const satisfies Record<string, FuncType>;

@@ -1,10 +1,25 @@
 import { helperArgs, helperById } from "../abi/index.ts";
 import { decode } from "../isa/index.ts";
-import type { JitInput, JitMap } from "../jit/index.ts";
+import type { JitHash, JitInput, JitMap } from "../jit/index.ts";
 import type { LoadedCode } from "./code.ts";
 import { exceptionCallback } from "./interpreter.ts";
 import {
   CODE_ENTRY,
+  HASH_BUCKETS,
+  HASH_BY_WORDS,
+  HASH_HOW,
+  HASH_KEY_AT,
+  HASH_M0,
+  HASH_M1,
+  HASH_M2,
+  HASH_M3,
+  HASH_M4,
+  HASH_M5,
+  HASH_M6,
+  HASH_M7,
+  HASH_MASK,
+  HASH_USED_AT,
+  HASH_VALUE_AT,
   MAP_ELEM_BYTES,
   MAP_FIELDS,
   MAP_FLAGS,
@@ -83,5 +98,31 @@ function mapFacts(address: number, { memory, mapById }: JitSurroundings): JitMap
     // Values with fields of the kernel's are remembered when they are handed out.
     directLookup: native && field(MAP_FIELDS) === 0,
     directUpdate: native && (field(MAP_FLAGS) & PROG_ACCESS) === 0,
+    hash: hashFacts(field),
+  };
+}
+
+/** BPF_MAP_TYPE_*: what is special about each hash kind. */
+const HASH_KINDS: ReadonlyMap<number, { readonly perCpu: boolean; readonly lru: boolean }> = new Map([
+  [1, { perCpu: false, lru: false }],
+  [5, { perCpu: true, lru: false }],
+  [9, { perCpu: false, lru: true }],
+  [10, { perCpu: true, lru: true }],
+]);
+const MULTIPLIERS = [HASH_M0, HASH_M1, HASH_M2, HASH_M3, HASH_M4, HASH_M5, HASH_M6, HASH_M7].map(BigInt);
+
+function hashFacts(field: (offset: number) => number): JitHash | undefined {
+  const kind = HASH_KINDS.get(field(MAP_TYPE));
+  if (kind === undefined || field(HASH_HOW) !== HASH_BY_WORDS) return undefined;
+  return {
+    keySize: field(MAP_KEY_SIZE),
+    buckets: field(HASH_BUCKETS),
+    mask: field(HASH_MASK),
+    multipliers: MULTIPLIERS,
+    keyAt: field(HASH_KEY_AT),
+    valueAt: field(HASH_VALUE_AT),
+    usedAt: kind.lru ? HASH_USED_AT : undefined,
+    perCpu: kind.perCpu,
+    plain: !kind.lru && !kind.perCpu && field(MAP_FIELDS) === 0,
   };
 }

@@ -73,6 +73,32 @@ export const MAP_FIELDS = 44;
 /** Bytes at one element's address: stride, times CPUs for per-CPU kinds. */
 export const MAP_ELEM_BYTES = 48;
 export const MAP_PRIVATE = 64;
+// Hash kinds, in their private part: what compiled lookups use.
+/** Address of the buckets: a u32 each, the first node's address or 0. A node's first word is the next node's. */
+export const HASH_BUCKETS = 88;
+/** Number of buckets - 1. */
+export const HASH_MASK = 92;
+/** Bytes from a node to its key, and to its value. */
+export const HASH_KEY_AT = 96;
+export const HASH_VALUE_AT = 100;
+/** How keys are hashed: HASH_BY_WORDS, HASH_BY_BYTES, or HASH_AS_LINUX (jhash with seed 0, for the kernel's order). */
+export const HASH_HOW = 104;
+export const HASH_BY_WORDS = 0;
+export const HASH_BY_BYTES = 1;
+export const HASH_AS_LINUX = 2;
+/** LRU: offset of the byte in a node that a program's lookup sets to 1. */
+export const HASH_USED_AT = 9;
+/** Longest key that is hashed by words. */
+export const HASH_WORDS_MAX = 32;
+/** Multiplier of each word of a key: odd, below 2^53. */
+export const HASH_M0 = 0x1e3779b97f4a7d;
+export const HASH_M1 = 0x16e8feb86659fd;
+export const HASH_M2 = 0x1a0761d6478bd7;
+export const HASH_M3 = 0x1b873593cc9e2d;
+export const HASH_M4 = 0x1589965cc75375;
+export const HASH_M5 = 0x19d8af066a0a5f;
+export const HASH_M6 = 0x1f58ab4763d2c9;
+export const HASH_M7 = 0x12b5a0f3b1e7cd;
 
 // A machine: registers, frames and provenance of one run (a run inside a run, such as a timer's, gets its own).
 // Allocated by `machineNew()`; every field is at a fixed offset from its address.

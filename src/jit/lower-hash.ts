@@ -1,0 +1,64 @@
+import type { Emitter } from "./emitter.ts";
+import type { JitHash, JitMap } from "./input.ts";
+
+/**
+ * A lookup in a hash map whose keys are whole words, written out: hash, bucket and comparison with everything about the
+ * map a constant. assembly/maps/hash.ts does the same for every map. r2 points to the key; r0 gets the value's address.
+ */
+export function lowerHashLookup(e: Emitter, map: JitMap, hash: JitHash): void {
+  const { f } = e;
+  const words = readKey(e, hash.keySize);
+  const node = e.temp("i32", "node");
+  for (const [i, word] of words.entries()) {
+    f.localGet(word).i64Const(hash.multipliers[i]).op("i64.mul");
+    if (i > 0) f.op("i64.add");
+  }
+  f.i64Const(32).op("i64.shr_u").op("i32.wrap_i64");
+  f.i32Const(hash.mask).op("i32.and").i32Const(2).op("i32.shl").memory("i32.load", hash.buckets);
+  f.localSet(node);
+  const done = f.block();
+  const next = f.loop();
+  f.localGet(node).op("i32.eqz").brIf(done);
+  compare(e, words, node, hash.keyAt);
+  f.brIf(done);
+  f.localGet(node).memory("i32.load").localSet(node).br(next).end().end();
+  if (hash.usedAt !== undefined) {
+    f.localGet(node).if();
+    f.localGet(node).i32Const(1).memory("i32.store8", hash.usedAt).end();
+  }
+  f.localGet(node).i32Const(hash.valueAt).op("i32.add");
+  if (hash.perCpu) f.globalGet(e.index.globals.cpu).i32Const(map.valueStride).op("i32.mul").op("i32.add");
+  f.i32Const(0).localGet(node).op("select");
+  e.set32(0);
+}
+
+/** The key's words in locals, zero-extended. Wider loads would wait for the stores that wrote the key word by word. */
+function readKey(e: Emitter, keySize: number): number[] {
+  const { f } = e;
+  const key = e.temp("i32", "key");
+  e.get32(2).localSet(key);
+  return Array.from({ length: keySize / 4 }, (_, i) => {
+    const word = e.temp("i64", `word${i}`);
+    f.localGet(key)
+      .memory("i64.load32_u", 4 * i)
+      .localSet(word);
+    return word;
+  });
+}
+
+/** Pushes whether the key of `node` consists of `words`. */
+function compare(e: Emitter, words: readonly number[], node: number, keyAt: number): void {
+  const { f } = e;
+  for (let i = 0; i < words.length; i += 2) {
+    const pair = i + 1 < words.length;
+    f.localGet(node).memory(pair ? "i64.load" : "i64.load32_u", keyAt + 4 * i);
+    f.localGet(words[i]);
+    if (pair)
+      f.localGet(words[i + 1])
+        .i64Const(32)
+        .op("i64.shl")
+        .op("i64.or");
+    f.op("i64.eq");
+    if (i > 0) f.op("i32.and");
+  }
+}
