@@ -17,10 +17,9 @@ import {
   PseudoCall,
   usesSourceRegister,
 } from "../isa/index.ts";
-import { describeRegister } from "./describe.ts";
+import { describeRegister, describeSlot } from "./describe.ts";
 import type { VerifierEnv } from "./env.ts";
 import type { Verdict, VerifierError, VerifierProgram, VerifyOptions } from "./input.ts";
-import { F_SLOTS, FRAME_STACK_AT, SLOT_TYPE_WORDS, SLOT_WORDS, SlotType } from "./layout.ts";
 import { type Step, WalkTrace } from "./trace.ts";
 import { verify } from "./verify.ts";
 
@@ -287,26 +286,7 @@ function knowledge(
 function describePlace(env: VerifierEnv, { frame, n }: Place): string {
   if (frame > env.cur.curFrame) return "";
   if (n >= 0) return describeRegister(env, env.regIn(frame, n));
-  const at = env.cur.frames[frame];
-  const slot = -n / 8 - 1;
-  if (slot >= env.mem.i32[at + F_SLOTS]) return "nothing: it was never written";
-  const word = at + FRAME_STACK_AT + slot * SLOT_WORDS;
-  switch (env.mem.u8[word * 4 + 7]) {
-    case SlotType.SPILL:
-      return describeRegister(env, word + SLOT_TYPE_WORDS);
-    case SlotType.ZERO:
-      return "the number 0";
-    case SlotType.MISC:
-      return "unknown bytes";
-    case SlotType.DYNPTR:
-      return "a dynptr";
-    case SlotType.ITER:
-      return "an iterator";
-    case SlotType.IRQ_FLAG:
-      return "saved interrupt flags";
-    default:
-      return "nothing: it was never written";
-  }
+  return describeSlot(env, env.cur.frames[frame], -n / 8 - 1);
 }
 
 // -- words ----------------------------------------------------------------------------------------------------------------

@@ -2,10 +2,12 @@ import type { VerifierEnv } from "./env.ts";
 import {
   A,
   B,
+  F_SLOTS,
   OFF,
   REF_OBJ_ID,
   S32_MAX,
   S32_MIN,
+  SlotType,
   SMAX,
   SMIN,
   TYPE,
@@ -17,6 +19,7 @@ import {
   VAR_VALUE,
 } from "./layout.ts";
 import { AT_PKT_END, BEYOND_PKT_END, baseType, mayBeNull, RegType, regTypeName } from "./register-types.ts";
+import { frameSlotRow, frameSlotTypes } from "./state-rows.ts";
 
 /**
  * What is known of a register, for people: `a number from 0 to 63`, `value of map 'counts' (or NULL)`. The kernel's own
@@ -32,6 +35,33 @@ export function describeRegister(env: VerifierEnv, row: number): string {
     i32[row + REF_OBJ_ID] !== 0 ? `, reference ${i32[row + REF_OBJ_ID]}` : ""
   }`;
 }
+
+/** What lies in stack slot `slot` of the frame at word `frame`, of any state. */
+export function describeSlot(env: VerifierEnv, frame: number, slot: number): string {
+  if (slot >= env.mem.i32[frame + F_SLOTS]) return NEVER_WRITTEN;
+  const types = frameSlotTypes(frame, slot);
+  switch (env.mem.u8[types + 7]) {
+    case SlotType.SPILL:
+      return describeRegister(env, frameSlotRow(frame, slot));
+    case SlotType.ZERO:
+      return "the number 0";
+    case SlotType.MISC:
+      return "unknown bytes";
+    case SlotType.DYNPTR:
+      return "a dynptr";
+    case SlotType.ITER:
+      return "an iterator";
+    case SlotType.IRQ_FLAG:
+      return "saved interrupt flags";
+    default:
+      // The last byte; smaller variables may lie in the others.
+      return env.mem.u8.subarray(types, types + 7).some((type) => type !== SlotType.INVALID)
+        ? "some bytes"
+        : NEVER_WRITTEN;
+  }
+}
+
+const NEVER_WRITTEN = "nothing: it was never written";
 
 function pointerName(env: VerifierEnv, row: number, type: number): string {
   const { i32 } = env.mem;

@@ -1,4 +1,10 @@
-export { type Budget, type BudgetRow, budgetOf } from "./budget.ts";
+export {
+  type Budget,
+  type BudgetRow,
+  budgetOf,
+  type PruningDifference,
+  type PruningPoint,
+} from "./budget.ts";
 export { type Branch, type Cause, type CauseKind, type Explanation, explainRejection } from "./causes.ts";
 export * from "./errors.ts";
 export type { AsmExample, CExample, ErrorExample, ExampleMap, NoExample } from "./explain/page.ts";
@@ -8,4 +14,5 @@ export { ERROR_HELP, type ErrorHelp } from "./help.ts";
 export { hintFor } from "./hints.ts";
 export * from "./input.ts";
 export * from "./program-of.ts";
+export type { DifferenceKind } from "./pruning.ts";
 export { Verifier, verify } from "./verify.ts";

@@ -92,8 +92,23 @@ export interface VerifyOptions {
   readonly memoryLimit?: number;
   /** Called before each processed instruction; for tools and soundness tests. Costs nothing when absent. */
   readonly onState?: (insn: number, env: unknown) => void;
+  /** Told how saved states compare; for budgetOf. Costs nothing when absent. */
+  readonly watch?: PruningWatch;
   /** Monotonic clock in microseconds, for `timeUs`; without it `timeUs` is 0. */
   readonly nowUs?: () => number;
+}
+
+/** What is told of comparisons between the current state and those saved before. */
+export interface PruningWatch {
+  /** The path reached `insn`; the saved state `old` does not cover it. Both states lie in `env`. */
+  apart(insn: number, old: unknown, env: unknown): void;
+  /** A saved state covers the current one: the path ends at `insn`. */
+  covered(insn: number): void;
+  /**
+   * Instruction `wantedBy` (-1: what a covering state needs) needs the exact number that lay in a place of a frame when
+   * the state at `insn` was saved. Place: a register's number, or bytes from the frame pointer (negative).
+   */
+  precise(insn: number, frame: number, place: number, wantedBy: number): void;
 }
 
 /** Why a program was rejected. */

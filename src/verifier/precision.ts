@@ -50,6 +50,8 @@ const LOAD_ACQUIRE = 0x100;
 /** What still has to become precise, by frame: `struct backtrack_state`. One per verification, empty between uses. */
 export class Backtrack {
   frame = 0;
+  /** Slot of the instruction that asks; -1: a saved state that covers the current one. */
+  wanted = -1;
   /** Bit n: register n. */
   readonly regs: Int32Array = new Int32Array(MAX_FRAMES);
   /** Slots 0–31 and 32–63. */
@@ -94,7 +96,9 @@ export function markChainPrecision(env: VerifierEnv, n: number): void {
   if (!env.bpfCapable) return;
   env.backtrack.frame = env.cur.curFrame;
   env.backtrack.regs[env.cur.curFrame] |= 1 << n;
+  env.backtrack.wanted = env.insn;
   backtrackFrom(env, env.cur);
+  env.backtrack.wanted = -1;
 }
 
 /** The same for what `env.backtrack` asks for already; true when a saved state changed. */
@@ -178,6 +182,7 @@ export function backtrackFrom(env: VerifierEnv, start: State): boolean {
 function markIn(env: VerifierEnv, bt: Backtrack, state: State): boolean {
   const { mem } = env;
   const { i32, u8 } = mem;
+  const { watch } = env.options;
   let changed = false;
   for (let f = bt.frame; f >= 0; f--) {
     const frame = state.frames[f];
@@ -191,6 +196,7 @@ function markIn(env: VerifierEnv, bt: Backtrack, state: State): boolean {
       } else {
         i32[row + PRECISE] = 1;
         changed = true;
+        watch?.precise(state.insn, f, n, bt.wanted);
       }
     }
     const anySlot = (bt.slotsLo[f] | bt.slotsHi[f]) !== 0;
@@ -208,6 +214,7 @@ function markIn(env: VerifierEnv, bt: Backtrack, state: State): boolean {
       } else {
         i32[row + PRECISE] = 1;
         changed = true;
+        watch?.precise(state.insn, f, -8 * (slot + 1), bt.wanted);
       }
     }
     if (env.log.tracesAll) env.tracePrecise(state, f);

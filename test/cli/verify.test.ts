@@ -71,6 +71,41 @@ describe("skep verify", () => {
     expect(out).toMatch(/\d+\.\d % +\d+ +×\d+ +.*guard\.bpf\.c:\d+/);
   });
 
+  it("says, where Linux gives up, what kept paths apart and why it mattered", async () => {
+    const { code, out } = await verify("fixtures/mistakes/too-complex.bpf.o");
+    expect(code).toBe(1);
+    expect(out).toContain("[verifier/too-complex]");
+    expect(out).toMatch(/hint: paths stay apart at too-complex\.bpf\.c:11 over r1/);
+    expect(out).toMatch(
+      /too-complex\.bpf\.c:11 {2}for \(int i = 0; i < 1000; i\+\+\) \{\n +loop at 3 instructions: [\d,]+ paths went on/,
+    );
+    expect(out).toMatch(
+      /r1 differs in \d+ %, alone in \d+ %: 1 → 2 → 3 → 4\n +its exact value matters to too-complex\.bpf\.c:19/,
+    );
+    expect(out).toMatch(
+      /r5 differs in \d+ %: packet data, 1000 bytes checked → packet data, 998 bytes checked/,
+    );
+  }, 240_000);
+
+  it("puts the same into JSON when asked, for accepted programs too", async () => {
+    const { out } = await verify("fixtures/bench/sieve.bpf.o", "--budget", "--json");
+    const [{ verdict, insnsProcessed, budget }] = JSON.parse(out);
+    expect(verdict).toBe("accepted");
+    expect(budget.processed).toBe(insnsProcessed);
+    expect(budget.pruning[0]).toMatchObject({
+      place: expect.stringMatching(/sieve\.bpf\.c:\d+$/),
+      inLoop: true,
+      insns: expect.arrayContaining([expect.any(Number)]),
+    });
+    for (const point of budget.pruning) {
+      for (const row of point.differences) {
+        expect(row.count).toBeLessThanOrEqual(point.sampled);
+        expect(row.alone).toBeLessThanOrEqual(row.count);
+        expect(row.hint).not.toBe("");
+      }
+    }
+  });
+
   it("goes on with the other objects' programs when one cannot be judged", async () => {
     const { code, out } = await verify("fixtures/bench/noop.bpf.o", UNCHECKED);
     expect(code).toBe(1);

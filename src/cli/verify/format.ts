@@ -1,6 +1,12 @@
 import pc from "picocolors";
 import type { SourceLocation } from "../../base/index.ts";
-import { type Branch, type Budget, type Cause, errorCodeOf } from "../../verifier/index.ts";
+import {
+  type Branch,
+  type Budget,
+  type Cause,
+  errorCodeOf,
+  type PruningPoint,
+} from "../../verifier/index.ts";
 import { formatError } from "../format/error.ts";
 import { formatCount, formatTable } from "../format/table.ts";
 import type { Io } from "../io.ts";
@@ -10,6 +16,9 @@ type Screen = Pick<Io, "colors">;
 
 /** Lines of the budget that are shown. */
 const BUDGET_LINES = 12;
+/** Meeting points of paths that are shown, and differences at each. */
+const PRUNING_POINTS = 5;
+const PRUNING_ROWS = 4;
 /** Jumps of the path that are shown. */
 const PATH_JUMPS = 8;
 
@@ -90,7 +99,7 @@ function formatCauses(causes: readonly Cause[], io: Screen): string {
 }
 
 function sourceText(source: SourceLocation | undefined): string {
-  return source?.text.trim().replace(/\s+/g, " ") ?? "";
+  return oneLine(source?.text ?? "");
 }
 
 function formatPath(path: readonly Branch[], pathLength: number, io: Screen): string {
@@ -123,20 +132,79 @@ function columns(rows: readonly (readonly string[])[], io: Screen): string {
 
 function formatBudget(budget: Budget, io: Screen): string {
   const colors = pc.createColors(io.colors);
-  const percent = (n: number): string => `${((100 * n) / Math.max(1, budget.processed)).toFixed(1)} %`;
+  const share = (n: number): string => `${((100 * n) / Math.max(1, budget.processed)).toFixed(1)} %`;
   const rows = (list: Budget["lines"]): string[][] =>
     list
       .slice(0, BUDGET_LINES)
       .map(({ place: where, text, processed, visits }) => [
-        `  ${percent(processed)}`,
+        `  ${share(processed)}`,
         formatCount(processed),
         `×${formatCount(visits)}`,
-        where,
+        shortPlace(where),
         text,
       ]);
   const functions = budget.functions.length > 1 ? `\n${columns(rows(budget.functions), io)}` : "";
   return [
     `  ${colors.dim(`where ${formatCount(budget.processed)} processed instructions went (share, processed, visits)`)}${functions}`,
-    `${columns(rows(budget.lines), io)}\n`,
+    `${columns(rows(budget.lines), io)}`,
+    ...formatPruning(budget.pruning, io),
+    "",
   ].join("\n");
+}
+
+/** What kept paths apart, where most comparisons of states failed. */
+function formatPruning(points: readonly PruningPoint[], io: Screen): string[] {
+  if (points.length === 0) return [];
+  const colors = pc.createColors(io.colors);
+  const lines = [`  ${colors.dim("where paths met and could not be merged, and what differed")}`];
+  const hints = new Set<string>();
+  for (const {
+    place: where,
+    text,
+    insns,
+    inLoop,
+    wentOn,
+    covered,
+    compared,
+    sampled,
+    differences,
+  } of points.slice(0, PRUNING_POINTS)) {
+    const at = insns.length === 1 ? `instruction ${insns[0]}` : `${formatCount(insns.length)} instructions`;
+    const counts = `${formatCount(wentOn)} paths went on, ${formatCount(covered)} ended as known; ${formatCount(compared)} comparisons failed`;
+    lines.push(
+      `    ${colors.dim(shortPlace(where))}  ${oneLine(text)}`,
+      `      ${inLoop ? "loop" : "join"} at ${at}: ${counts}`,
+    );
+    for (const { what, count, alone, values, neededBy } of differences.slice(0, PRUNING_ROWS)) {
+      const share = `in ${percent(count, sampled)}${alone > 0 ? `, alone in ${percent(alone, sampled)}` : ""}`;
+      lines.push(`      ${colors.bold(what)} differs ${share}: ${values.map(brief).join(" → ")}`);
+      if (neededBy === undefined) continue;
+      const line = `${shortPlace(neededBy.place)}, instruction ${neededBy.insn}  ${oneLine(neededBy.text)}`;
+      lines.push(`        its exact value matters to ${line}`);
+    }
+    const hint = differences[0]?.hint;
+    if (hint === undefined || hints.has(hint)) continue;
+    hints.add(hint);
+    lines.push(`      ${colors.cyan("hint:")} ${hint}`);
+  }
+  return lines;
+}
+
+function percent(part: number, whole: number): string {
+  const value = (100 * part) / Math.max(1, whole);
+  return value > 0 && value < 1 ? "< 1 %" : `${Math.round(value)} %`;
+}
+
+function oneLine(text: string): string {
+  return text.trim().replace(/\s+/g, " ");
+}
+
+/** The file without its folders. */
+function shortPlace(where: string): string {
+  return where.split("/").at(-1)!;
+}
+
+/** A row of values reads better as figures. */
+function brief(value: string): string {
+  return value.replace(/^the number /, "").replace(/^an? (?:unsigned )?number from /, "");
 }

@@ -92,13 +92,14 @@ export function reportOf(
     };
   }
   const gaveUp = verdict.verdict === "rejected" && GAVE_UP.has(verdict.error.code);
-  const budget = options.budget || gaveUp ? { budget: budgetOf(program, again) } : {};
+  const budget: { readonly budget?: Budget } =
+    options.budget || gaveUp ? { budget: budgetOf(program, again) } : {};
   if (verdict.verdict === "accepted") {
     return { view: { ...common, verdict: "accepted", ...budget }, insns, explanation: undefined };
   }
   const { error } = verdict;
   const explanation = gaveUp ? undefined : explainRejection(program, error, again);
-  const hint = hintFor(program, error, explanation);
+  const hint = budgetHint(budget.budget, gaveUp) ?? hintFor(program, error, explanation);
   return {
     view: {
       ...common,
@@ -117,6 +118,19 @@ export function reportOf(
     insns,
     explanation,
   };
+}
+
+/** What to do where the verifier gave up: about the place at which most paths stayed apart. */
+function budgetHint(budget: Budget | undefined, gaveUp: boolean): string | undefined {
+  const point = budget?.pruning[0];
+  if (!gaveUp || point === undefined || point.differences.length === 0) return undefined;
+  const [{ what, hint, neededBy }] = point.differences;
+  const why = neededBy === undefined ? "" : `, whose exact value matters to ${fileName(neededBy.place)}`;
+  return `paths stay apart at ${fileName(point.place)} over ${what}${why}: ${hint}`;
+}
+
+function fileName(place: string): string {
+  return place.split("/").at(-1)!;
 }
 
 /** A program that never got as far as the verifier. */
