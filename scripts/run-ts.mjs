@@ -16,6 +16,7 @@ await build({
   format: "esm",
   platform: "node",
   packages: "external",
+  alias: { "#linux": "./src/linux/index.ts" },
   sourcemap: "inline",
   logLevel: "warning",
 });

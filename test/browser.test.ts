@@ -20,6 +20,7 @@ async function bundle(entry: string) {
     metafile: true,
     format: "esm",
     platform: "browser",
+    conditions: ["skep-source"],
     minify: true,
     logLevel: "silent",
   });

@@ -34,6 +34,8 @@ export interface BpfErrorDetails {
   /** Object, section, map or program the error is about. */
   readonly subject?: string;
   readonly cause?: unknown;
+  /** What the kernel's verifier printed, whole. */
+  readonly log?: string;
 }
 
 /**
@@ -49,6 +51,7 @@ export class BpfError extends Error implements Diagnostic {
   readonly errno?: string;
   readonly offset?: number;
   readonly subject?: string;
+  readonly log?: string;
 
   constructor(code: `${string}/${string}`, message: string, details: BpfErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -59,6 +62,7 @@ export class BpfError extends Error implements Diagnostic {
     if (details.errno !== undefined) this.errno = details.errno;
     if (details.offset !== undefined) this.offset = details.offset;
     if (details.subject !== undefined) this.subject = details.subject;
+    if (details.log !== undefined) this.log = details.log;
   }
 
   /** The same facts as plain data, for `--json`. */

@@ -1,6 +1,12 @@
 import { BpfError } from "../base/index.ts";
 import { type Btf, BtfIndex } from "../btf/index.ts";
-import type { CollectionSpec, LoadOptions, ProgramSpec } from "../object/index.ts";
+import type {
+  CollectionSpec,
+  LinuxKernel,
+  LinuxKernelOptions,
+  LoadOptions,
+  ProgramSpec,
+} from "../object/index.ts";
 import { type EmbeddedKernel, type EmbeddedKernelOptions, openEmbeddedKernel } from "../runtime/index.ts";
 import { type Capabilities, hintFor, verifierProgram, verify } from "../verifier/index.ts";
 
@@ -17,14 +23,31 @@ export interface OpenKernelOptions extends Omit<EmbeddedKernelOptions, "gate"> {
 /**
  * Opens a kernel: `"embedded"` runs programs here, in Node or a browser, after the verifier accepted them, as Linux
  * does. A rejected program makes `load` throw a BpfError (`verifier/…`) in the kernel's words, with instruction, source
- * line and cure.
+ * line and cure. `"linux"` is the kernel that this process runs on (Node on Linux 5.10 or newer); closing it releases
+ * all that was made through it and not pinned.
  */
-export async function openKernel(kind: "embedded", options: OpenKernelOptions = {}): Promise<EmbeddedKernel> {
-  if (kind !== "embedded") {
-    throw new BpfError("kernel/unknown-kind", `there is no kernel '${String(kind)}'`, {
-      hint: 'openKernel("embedded")',
-    });
+export function openKernel(kind: "embedded", options?: OpenKernelOptions): Promise<EmbeddedKernel>;
+export function openKernel(kind: "linux", options?: LinuxKernelOptions): Promise<LinuxKernel>;
+export async function openKernel(
+  kind: "embedded" | "linux",
+  options: OpenKernelOptions | LinuxKernelOptions = {},
+): Promise<EmbeddedKernel | LinuxKernel> {
+  switch (kind) {
+    case "embedded":
+      return openEmbedded(options as OpenKernelOptions); // by the overloads
+    case "linux": {
+      // Package imports keep Node's modules and the FFI library out of what browsers load.
+      const { openLinuxKernel } = await import("#linux");
+      return openLinuxKernel(options as LinuxKernelOptions); // by the overloads
+    }
+    default:
+      throw new BpfError("kernel/unknown-kind", `there is no kernel '${String(kind)}'`, {
+        hint: 'openKernel("embedded") or openKernel("linux")',
+      });
   }
+}
+
+async function openEmbedded(options: OpenKernelOptions): Promise<EmbeddedKernel> {
   const { unverified = false, capabilities = "root", kernelBtf, ...rest } = options;
   if (unverified) return openEmbeddedKernel(rest);
   const kernel = kernelBtf === undefined ? undefined : new BtfIndex(kernelBtf);

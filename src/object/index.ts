@@ -1,9 +1,13 @@
+export * from "./attach.ts";
+export * from "./attach-target.ts";
 export * from "./core/index.ts";
 export * from "./globals.ts";
 export * from "./kernel.ts";
 export { linkObjects } from "./link-objects.ts";
-export { kernelMapName } from "./map-types.ts";
+export * from "./linux-kernel.ts";
+export { isMapInMap, kernelMapName } from "./map-types.ts";
 export * from "./object-relocations.ts";
+export * from "./packet-batch.ts";
 export { type ReadObjectOptions, readObject } from "./read-object.ts";
 export * from "./requirements.ts";
 export * from "./resolve-program.ts";

@@ -1,5 +1,6 @@
 import type { AttachTypeName, MapTypeName, ProgramTypeName } from "../abi/index.ts";
 import type { Btf } from "../btf/index.ts";
+import type { AttachOptions, Link } from "./attach.ts";
 import type { CollectionSpec, MapSpec, ProgramSpec } from "./spec.ts";
 
 /**
@@ -24,6 +25,10 @@ export interface LoadOptions {
   readonly maxEntries?: Readonly<Record<string, number>>;
   /** Values for `.kconfig` externs, such as `{ CONFIG_HZ: 1000 }`. */
   readonly kconfig?: Readonly<Record<string, GlobalValue>>;
+  /** Per program: a loaded program and the function of it that `freplace` replaces or `fentry`, `fexit` trace. Linux only. */
+  readonly targets?: Readonly<Record<string, { readonly program: Program; readonly function: string }>>;
+  /** Struct_ops variables to create, by name; default: all with `autoload`. Linux only. */
+  readonly structOps?: readonly string[];
 }
 
 /** Numbers, text (for char arrays), booleans and raw bytes; arrays and records for aggregates. */
@@ -40,6 +45,11 @@ export interface Collection extends Disposable {
   readonly programs: ReadonlyMap<string, Program>;
   readonly maps: ReadonlyMap<string, BpfMap>;
   readonly spec: CollectionSpec;
+  /**
+   * Attaches every program whose section name says where, and struct_ops variables, in the order of the object. Programs
+   * whose section does not say it are left alone. All or nothing. @throws BpfError `linux/…`.
+   */
+  attachAll(): readonly Link[];
 }
 
 export interface Program {
@@ -49,6 +59,11 @@ export interface Program {
   readonly spec: ProgramSpec;
   /** BPF_PROG_TEST_RUN's contract: same inputs, same outputs, same errno as bpf(2). */
   run(input?: RunInput): RunResult;
+  /**
+   * Attaches the program; without `options` to what its section name says. @throws BpfError `linux/…`; the embedded
+   * kernel has nothing to attach to and says so (`runtime/no-attach`).
+   */
+  attach(options?: AttachOptions): Link;
 }
 
 export interface RunInput {
@@ -62,6 +77,10 @@ export interface RunInput {
   readonly cpu?: number;
   /** Instructions all repeats together may execute; default 1e9 per run. */
   readonly maxInsns?: number;
+  /** BPF_F_TEST_* bits; default: those that `cpu` asks for. Linux only. */
+  readonly flags?: number;
+  /** XDP with BPF_F_TEST_XDP_LIVE_FRAMES (bit 1 of `flags`, Linux 5.18): packets a batch. Linux only. */
+  readonly batchSize?: number;
 }
 
 export interface RunResult {

@@ -10,12 +10,13 @@ import {
   setGlobals,
   setKconfig,
 } from "../object/index.ts";
+import { BatchArea } from "./batch-area.ts";
 import { type EngineName, openEngine } from "./engine.ts";
 import { defaultHost, type Host } from "./host.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { loadProgram } from "./load-program.ts";
 import { createMap, type EmbeddedMap, type ObjectRegistry } from "./maps/index.ts";
-import { EmbeddedProgram } from "./program.ts";
+import { EmbeddedProgram, type ProgramServices } from "./program.ts";
 
 /** The Linux version that the embedded kernel claims to be (`LINUX_KERNEL_VERSION`): 6.18. */
 export const KERNEL_VERSION = (6 << 16) | (18 << 8);
@@ -70,13 +71,16 @@ export interface EmbeddedCollection extends Collection {
  * Opens an embedded kernel. Works without privileges, Linux or Node; a program that breaks a rule throws a BpfError
  * (`runtime/…`) that names instruction, source line and cure.
  */
-export async function openEmbeddedKernel(options: EmbeddedKernelOptions = {}): Promise<EmbeddedKernel> {
+export async function openEmbeddedKernel(
+  options: EmbeddedKernelOptions = {},
+  makeEngine: typeof openEngine = openEngine,
+): Promise<EmbeddedKernel> {
   const numCpus = options.numCpus ?? options.host?.numCpus ?? 1;
   if (!Number.isInteger(numCpus) || numCpus < 1 || numCpus > 4096)
     throw new BpfError("runtime/bad-options", `numCpus must be 1 to 4096, not ${numCpus}`);
   const host: Host = { ...defaultHost(), ...options.host, numCpus };
   const kernel = new TheKernel(host);
-  await kernel.open(options);
+  await kernel.open(options, makeEngine);
   return kernel;
 }
 
@@ -90,15 +94,28 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
   private nextId = 1;
   private runningTimers = false;
   private gate: ProgramGate | undefined;
+  /** Made when the first batch is run. */
+  private area: BatchArea | undefined;
+  private readonly services: ProgramServices = {
+    // Timers that became due while a program ran fire after it.
+    afterRun: () => {
+      if (!this.runningTimers && !this.interpreter.state.timers.idle) this.runTimers();
+    },
+    batchArea: () => this.batchArea(),
+    ringBuffers: () =>
+      [...this.maps.values()].flatMap(({ type, address }) =>
+        type === "BPF_MAP_TYPE_RINGBUF" ? [address] : [],
+      ),
+  };
 
   constructor(host: Host) {
     this.host = host;
     this.numCpus = host.numCpus;
   }
 
-  async open(options: EmbeddedKernelOptions): Promise<void> {
+  async open(options: EmbeddedKernelOptions, makeEngine: typeof openEngine): Promise<void> {
     this.gate = options.gate;
-    this.interpreter = await openEngine(options.engine, {
+    this.interpreter = await makeEngine(options.engine, {
       host: this.host,
       metered: options.metered,
       uninitStack: options.uninitStack ?? "error",
@@ -157,7 +174,9 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
       close();
       throw error;
     }
-    return { spec: settled, programs, maps, [Symbol.dispose]: close };
+    const attachAll = () =>
+      [...programs.values()].filter(({ spec }) => spec.section !== "").map((program) => program.attach());
+    return { spec: settled, programs, maps, attachAll, [Symbol.dispose]: close };
   }
 
   runTimers(): number {
@@ -178,6 +197,8 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
   [Symbol.dispose](): void {
     for (const program of [...this.programs.values()]) this.closeProgram(program);
     for (const map of [...this.maps.values()].reverse()) this.closeMap(map);
+    this.area?.free();
+    this.area = undefined;
     this.interpreter.close();
   }
 
@@ -219,14 +240,14 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
       id,
     });
     interpreter.addCode(loaded.code);
-    const live = new EmbeddedProgram(program, loaded, interpreter, () => this.afterRun());
+    const live = new EmbeddedProgram(program, loaded, interpreter, this.services);
     this.programs.set(id, live);
     return live;
   }
 
-  /** Timers that became due while a program ran fire after it. */
-  private afterRun(): void {
-    if (!this.runningTimers && !this.interpreter.state.timers.idle) this.runTimers();
+  private batchArea(): BatchArea {
+    this.area ??= new BatchArea(this.interpreter.module);
+    return this.area;
   }
 
   private closeProgram(program: EmbeddedProgram): void {

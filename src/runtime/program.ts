@@ -1,10 +1,32 @@
 import type { AttachTypeName, ProgramTypeName } from "../abi/index.ts";
 import { BpfError } from "../base/index.ts";
-import type { Program, ProgramSpec, RunInput, RunResult } from "../object/index.ts";
+import type {
+  BatchOptions,
+  BatchResult,
+  Link,
+  PacketBatch,
+  Program,
+  ProgramSpec,
+  RunInput,
+  RunResult,
+} from "../object/index.ts";
+import type { BatchArea } from "./batch-area.ts";
+import type { BatchProgram } from "./batch-run.ts";
 import type { HookEnv } from "./hooks/index.ts";
 import { DEFAULT_BUDGET, type Interpreter } from "./interpreter.ts";
 import type { LoadedProgram } from "./load-program.ts";
 import type { ProgramHandle } from "./maps/index.ts";
+import { runBatch } from "./run-batch.ts";
+
+/** What a program asks of its kernel. */
+export interface ProgramServices {
+  /** Timers that became due while a program ran. */
+  afterRun(): void;
+  /** Where batches of packets are run from. */
+  batchArea(): BatchArea;
+  /** Addresses of all ring buffers. */
+  ringBuffers(): readonly number[];
+}
 
 /** A program of the embedded kernel. */
 export class EmbeddedProgram implements Program, ProgramHandle {
@@ -16,10 +38,10 @@ export class EmbeddedProgram implements Program, ProgramHandle {
   readonly compatKey: string;
   private readonly loaded: LoadedProgram;
   private readonly interpreter: Interpreter;
-  private readonly afterRun: () => void;
+  private readonly services: ProgramServices;
   private closed = false;
 
-  constructor(spec: ProgramSpec, loaded: LoadedProgram, interpreter: Interpreter, afterRun: () => void) {
+  constructor(spec: ProgramSpec, loaded: LoadedProgram, interpreter: Interpreter, services: ProgramServices) {
     this.id = loaded.code.id;
     this.name = spec.name;
     this.type = loaded.code.type;
@@ -28,7 +50,7 @@ export class EmbeddedProgram implements Program, ProgramHandle {
     this.compatKey = `${this.type} ${spec.flags.xdpFrags}`;
     this.loaded = loaded;
     this.interpreter = interpreter;
-    this.afterRun = afterRun;
+    this.services = services;
   }
 
   /** Address of the code block. */
@@ -36,21 +58,23 @@ export class EmbeddedProgram implements Program, ProgramHandle {
     return this.loaded.code.address;
   }
 
+  /** There is nothing to attach to. @throws BpfError `runtime/no-attach`, always. */
+  attach(): Link {
+    throw new BpfError("runtime/no-attach", `program '${this.name}': the embedded kernel has no hooks`, {
+      subject: this.name,
+      hint: 'run it with run(), or load it with openKernel("linux")',
+    });
+  }
+
   run(input: RunInput = {}): RunResult {
-    if (this.closed)
-      throw new BpfError("runtime/closed", `program '${this.name}' was closed`, { subject: this.name });
     const { interpreter } = this;
     const { host, module } = interpreter;
     const repeat = input.repeat ?? 1;
     const cpu = input.cpu ?? 0;
+    this.checkCpu(cpu);
     if (!Number.isInteger(repeat) || repeat < 1 || repeat > 0xffff_ffff)
       throw new BpfError("runtime/bad-input", `repeat must be a whole number from 1 on, not ${repeat}`, {
         errno: "EINVAL",
-      });
-    if (!Number.isInteger(cpu) || cpu < 0 || cpu >= host.numCpus)
-      throw new BpfError("runtime/bad-input", `there is no CPU ${cpu}`, {
-        errno: "ENXIO",
-        hint: `this kernel has CPUs 0 to ${host.numCpus - 1}: open it with more`,
       });
     const env: HookEnv = { module, host };
     const around = this.loaded.hook.begin(env, this.spec, input);
@@ -89,8 +113,42 @@ export class EmbeddedProgram implements Program, ProgramHandle {
     } finally {
       around.end();
     }
-    this.afterRun();
+    this.services.afterRun();
     return result;
+  }
+
+  /**
+   * Runs the program over the packets of a batch, in order: what `run` on each of them would do, in one go where the
+   * engine compiles (XDP and `__sk_buff` types). Contexts and packets are then built in wasm; what a packet needs of the
+   * host is done between. @throws BpfError as `run` does, with the packet's number; what ran before it is done.
+   */
+  runBatch(packets: PacketBatch, options: BatchOptions = {}): BatchResult {
+    this.checkCpu(options.cpu ?? 0);
+    return runBatch(this.forBatches, this.services.batchArea(), packets, options);
+  }
+
+  /** The program as batches see it. */
+  get forBatches(): BatchProgram {
+    const { spec, loaded, interpreter, services } = this;
+    return {
+      spec,
+      loaded,
+      interpreter,
+      run: (input) => this.run(input),
+      afterRun: services.afterRun,
+      ringBuffers: services.ringBuffers,
+    };
+  }
+
+  private checkCpu(cpu: number): void {
+    if (this.closed)
+      throw new BpfError("runtime/closed", `program '${this.name}' was closed`, { subject: this.name });
+    const { numCpus } = this.interpreter.host;
+    if (!Number.isInteger(cpu) || cpu < 0 || cpu >= numCpus)
+      throw new BpfError("runtime/bad-input", `there is no CPU ${cpu}`, {
+        errno: "ENXIO",
+        hint: `this kernel has CPUs 0 to ${numCpus - 1}: open it with more`,
+      });
   }
 
   /** Frees the program's memory; it cannot be run any more. */

@@ -1,0 +1,21 @@
+import type { BpfMap, LinuxKernelOptions, Program } from "../object/index.ts";
+import type { KernelFacts } from "./load/kernel-facts.ts";
+import type { LinuxMap } from "./maps/linux-map.ts";
+import type { LinuxProgram } from "./program.ts";
+import type { Sys } from "./sys/index.ts";
+
+/** What every part of an open Linux kernel works with. */
+export interface LinuxContext {
+  readonly sys: Sys;
+  /** What the running kernel is and has; read when first asked for. */
+  readonly facts: KernelFacts;
+  /** Possible CPUs: per-CPU values have this many parts. */
+  readonly numCpus: number;
+  readonly options: LinuxKernelOptions;
+  /** Open maps and programs of this kernel by id. */
+  readonly maps: Map<number, LinuxMap>;
+  readonly programs: Map<number, LinuxProgram>;
+}
+
+/** Anything that a map's slot can be set to. */
+export type SlotValue = Uint8Array | BpfMap | Program;

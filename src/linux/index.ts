@@ -1,0 +1,10 @@
+export * from "./attach/attacher.ts";
+export * from "./attach/link.ts";
+export * from "./context.ts";
+export * from "./kernel.ts";
+export { type FeatureName, featureNames } from "./load/features.ts";
+export * from "./load/kernel-facts.ts";
+export * from "./maps/linux-map.ts";
+export * from "./object-info.ts";
+export * from "./program.ts";
+export * from "./sys/index.ts";

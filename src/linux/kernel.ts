@@ -1,0 +1,171 @@
+import { BpfError } from "../base/index.ts";
+import {
+  type CollectionSpec,
+  type Link,
+  type LinuxCollection,
+  type LinuxKernel,
+  type LinuxKernelOptions,
+  type LoadOptions,
+  type ProgramSpec,
+  setGlobals,
+  setKconfig,
+} from "../object/index.ts";
+import { targetOfSection } from "./attach/index.ts";
+import type { LinuxContext } from "./context.ts";
+import { uploadBtf } from "./load/btf-upload.ts";
+import { createMap } from "./load/create-map.ts";
+import { KernelFacts, possibleCpus } from "./load/kernel-facts.ts";
+import { loadProgram } from "./load/load-program.ts";
+import type { LinuxMap } from "./maps/linux-map.ts";
+import type { LinuxProgram } from "./program.ts";
+import { Sys } from "./sys/index.ts";
+
+/**
+ * Opens the kernel that this process runs on. Cheap: what the kernel has is found out when it is first needed.
+ * @throws BpfError `linux/not-linux`, `linux/no-ffi`.
+ */
+export async function openLinuxKernel(options: LinuxKernelOptions = {}): Promise<LinuxKernel> {
+  return new RunningKernel(await Sys.open(), options);
+}
+
+/** The Linux kernel behind the port. */
+export class RunningKernel implements LinuxKernel {
+  readonly kind = "linux";
+  readonly numCpus: number;
+  /** What the parts of `src/linux` work with. */
+  readonly context: LinuxContext;
+
+  constructor(sys: Sys, options: LinuxKernelOptions) {
+    this.numCpus = possibleCpus();
+    const facts = new KernelFacts(sys);
+    this.context = { sys, facts, numCpus: this.numCpus, options, maps: new Map(), programs: new Map() };
+  }
+
+  get version(): string {
+    return this.context.facts.version;
+  }
+
+  get held() {
+    return this.context.sys.held;
+  }
+
+  async load(spec: CollectionSpec, options: LoadOptions = {}): Promise<LinuxCollection> {
+    if (spec.byteOrder === "big") {
+      throw new BpfError("linux/byte-order", "the object is big-endian, this machine is little-endian", {
+        hint: "compile with -target bpfel",
+      });
+    }
+    const { context } = this;
+    const chosen = choosePrograms(spec, options.programs);
+    const settled = this.settle(spec, options);
+    const maps = new Map<string, LinuxMap>();
+    const programs = new Map<string, LinuxProgram>();
+    const links: Link[] = [];
+    const close = (): void => {
+      for (const link of links.splice(0).reverse()) link.close();
+      for (const program of programs.values()) {
+        context.programs.delete(program.id);
+        program.close();
+      }
+      for (const map of [...maps.values()].reverse()) {
+        context.maps.delete(map.id);
+        map.close();
+      }
+      btf?.fd.close();
+    };
+    const lines = chosen.flatMap((program) => program.lines);
+    const btf = settled.btf && uploadBtf(context, settled.btf, lines);
+    try {
+      for (const map of settled.maps) {
+        const made = createMap(context, map, { btf: settled.btf, btfFd: btf?.fd, made: maps });
+        maps.set(map.name, made);
+        context.maps.set(made.id, made);
+      }
+      for (const map of settled.maps) if (map.frozen) maps.get(map.name)?.freeze();
+      for (const program of chosen) {
+        const loaded = loadProgram(context, program, { spec: settled, options, maps, btf });
+        programs.set(program.name, loaded);
+        context.programs.set(loaded.id, loaded);
+      }
+      fillSlots(settled, maps, programs);
+    } catch (error) {
+      close();
+      throw error;
+    }
+    const attachAll = (): readonly Link[] => {
+      const made = attachEach(programs.values());
+      links.push(...made);
+      return made;
+    };
+    return { spec: settled, programs, maps, attachAll, [Symbol.dispose]: close };
+  }
+
+  [Symbol.dispose](): void {
+    this.context.sys[Symbol.dispose]();
+    this.context.maps.clear();
+    this.context.programs.clear();
+  }
+
+  /** The spec with globals, kconfig and map sizes as they will be. */
+  private settle(spec: CollectionSpec, options: LoadOptions): CollectionSpec {
+    const { facts } = this.context;
+    let settled = options.globals === undefined ? spec : setGlobals(spec, options.globals);
+    if (spec.externs.some(({ kind }) => kind === "kconfig")) {
+      settled = setKconfig(settled, {
+        kernelVersion: facts.versionCode,
+        hasBpfCookie: facts.has("bpf-cookie"),
+        hasSyscallWrapper: facts.hasSyscallWrapper,
+        config: { ...facts.config, ...options.kconfig },
+      });
+    }
+    const sizes = options.maxEntries;
+    if (sizes === undefined) return settled;
+    const maps = settled.maps.map((map) =>
+      sizes[map.name] === undefined ? map : { ...map, maxEntries: sizes[map.name] },
+    );
+    return { ...settled, maps };
+  }
+}
+
+function choosePrograms(spec: CollectionSpec, names: readonly string[] | undefined): readonly ProgramSpec[] {
+  if (names === undefined) return spec.programs.filter(({ autoload }) => autoload);
+  return names.map((name) => {
+    const program = spec.programs.find((candidate) => candidate.name === name);
+    if (program !== undefined) return program;
+    throw new BpfError("linux/no-such-program", `there is no program '${name}'`, {
+      subject: name,
+      hint: `there are: ${spec.programs.map((candidate) => candidate.name).join(", ")}`,
+    });
+  });
+}
+
+/** Declared initial slots of program arrays and maps of maps; programs that were not chosen leave theirs empty. */
+function fillSlots(
+  spec: CollectionSpec,
+  maps: ReadonlyMap<string, LinuxMap>,
+  programs: ReadonlyMap<string, LinuxProgram>,
+): void {
+  for (const { name, values } of spec.maps) {
+    for (const { key, map, program } of values) {
+      const value = map === undefined ? programs.get(program ?? "") : maps.get(map);
+      if (value === undefined) continue;
+      const index = new Uint8Array(4);
+      new DataView(index.buffer).setUint32(0, key, true);
+      maps.get(name)?.update(index, value);
+    }
+  }
+}
+
+function attachEach(programs: Iterable<LinuxProgram>): Link[] {
+  const links: Link[] = [];
+  try {
+    for (const program of programs) {
+      const target = targetOfSection(program.spec);
+      if (target !== undefined) links.push(program.attach(target));
+    }
+    return links;
+  } catch (error) {
+    for (const link of links.reverse()) link.close();
+    throw error;
+  }
+}

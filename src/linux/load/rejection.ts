@@ -1,0 +1,56 @@
+import { type Capability, errnoName } from "../../abi/index.ts";
+import { BpfError, type SourceLocation } from "../../base/index.ts";
+import type { CollectionSpec, ProgramSpec } from "../../object/index.ts";
+import type { LinuxContext } from "../context.ts";
+import { linuxError, missingCapabilities } from "../sys/index.ts";
+
+/**
+ * The error for a program that the kernel did not take: its verifier's last word as message, the whole log beside it,
+ * instruction and source line; or, without a log, the errno explained.
+ */
+export function rejection(
+  context: LinuxContext,
+  spec: CollectionSpec,
+  program: ProgramSpec,
+  facts: { readonly errno: number; readonly log: string; readonly needs: readonly Capability[] },
+): BpfError {
+  const { errno, log, needs } = facts;
+  const doing = `loading program '${program.name}'`;
+  const errnoText = errnoName(errno) ?? String(-errno);
+  const missing = errnoText === "EPERM" ? missingCapabilities(needs) : [];
+  if (log.trim() === "" || missing.length > 0) {
+    return linuxError(errno, { doing, command: "BPF_PROG_LOAD", needs, subject: program.name });
+  }
+  const { message, insn } = lastWord(log);
+  const rejected = { errno: errnoText, log, kernelBtf: context.facts.btf?.btf };
+  const explained = context.options.explain?.(spec, program, rejected);
+  const at = explained?.insn ?? insn;
+  const source = explained?.source ?? sourceOf(program, at);
+  return new BpfError("linux/rejected", `prog '${program.name}': ${message} (${errnoText})`, {
+    subject: program.name,
+    errno: errnoText,
+    log,
+    ...(at !== undefined && { insn: at }),
+    ...(source && { source }),
+    hint: explained?.hint ?? "the error's `log` has all that the verifier said",
+  });
+}
+
+/** The log's last line that is no statistics, and the last instruction that it walked. */
+export function lastWord(log: string): { readonly message: string; readonly insn: number | undefined } {
+  const lines = log.split("\n").filter((line) => line !== "" && !STATISTICS.test(line));
+  let insn: number | undefined;
+  for (let i = lines.length - 1; i >= 0 && insn === undefined; i--) {
+    const match = /^(\d+): \([0-9a-f]{2}\)/.exec(lines[i]);
+    if (match !== null) insn = Number(match[1]);
+  }
+  return { message: lines.at(-1) ?? "rejected", insn };
+}
+
+const STATISTICS = /^(processed \d+ insns|verification time|stack depth|max_states|peak_states|mark_read)/;
+
+function sourceOf(program: ProgramSpec, insn: number | undefined): SourceLocation | undefined {
+  if (insn === undefined) return undefined;
+  const line = program.lines.findLast((candidate) => candidate.insn <= insn);
+  return line && { file: line.file, line: line.line, column: line.column, text: line.text };
+}

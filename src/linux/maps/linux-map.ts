@@ -1,0 +1,235 @@
+import { ERRNO, type MapTypeName, mapTypeRow } from "../../abi/index.ts";
+import { alignUp, BpfError } from "../../base/index.ts";
+import type { Btf } from "../../btf/index.ts";
+import type { BpfMap, LinuxMapPort, MapBatch, MapSpec, Program, UpdateFlag } from "../../object/index.ts";
+import type { LinuxContext } from "../context.ts";
+import { objectInfo, pinObject } from "../object-info.ts";
+import type { BpfCommand, Fd, Mapping } from "../sys/index.ts";
+import { linuxError } from "../sys/index.ts";
+import { slotValue } from "./slot-value.ts";
+
+/** A map in the kernel. */
+export class LinuxMap implements LinuxMapPort {
+  readonly name: string;
+  readonly id: number;
+  readonly type: MapTypeName;
+  /** As it was created: sizes filled in, and those of a reused map. */
+  readonly spec: MapSpec;
+  readonly btf: Btf | undefined;
+  /** The descriptor; closed with the collection. */
+  readonly handle: Fd;
+  /** Bytes of a value as bpf(2) sees it: for per-CPU maps all CPUs' together. */
+  readonly valueBytes: number;
+  protected readonly context: LinuxContext;
+  private mapping: Mapping | undefined;
+  private isFrozen = false;
+
+  constructor(context: LinuxContext, spec: MapSpec, btf: Btf | undefined, handle: Fd) {
+    this.context = context;
+    this.spec = spec;
+    this.name = spec.name;
+    this.type = spec.type;
+    this.btf = btf;
+    this.handle = handle;
+    this.id = objectInfo(context.sys, handle, 8)?.getUint32(4, true) ?? 0;
+    const { perCpu } = mapTypeRow(spec.type);
+    this.valueBytes = perCpu ? alignUp(spec.valueSize, 8) * context.numCpus : spec.valueSize;
+  }
+
+  get fd(): number {
+    return this.handle.number;
+  }
+
+  lookup(key: Uint8Array): Uint8Array | undefined {
+    return this.read("BPF_MAP_LOOKUP_ELEM", key);
+  }
+
+  lookupAndDelete(key: Uint8Array): Uint8Array | undefined {
+    return this.read("BPF_MAP_LOOKUP_AND_DELETE_ELEM", key);
+  }
+
+  /** Maps of maps and program arrays take the object itself or its id (4 bytes), as lookups give it. */
+  update(key: Uint8Array, value: Uint8Array | BpfMap | Program, flag: UpdateFlag = "any"): void {
+    this.checkKey(key);
+    using held = this.valueIn(value);
+    const flags = typeof flag === "number" ? flag : UPDATE_FLAGS[flag];
+    const input = { mapFd: this.handle, key, value: held.bytes, flags };
+    const { result } = this.context.sys.tryBpf("BPF_MAP_UPDATE_ELEM", input);
+    if (result < 0) throw this.error(result, "BPF_MAP_UPDATE_ELEM", "updating");
+  }
+
+  delete(key: Uint8Array): boolean {
+    this.checkKey(key);
+    const { result } = this.context.sys.tryBpf("BPF_MAP_DELETE_ELEM", { mapFd: this.handle, key });
+    if (result === -ERRNO.ENOENT) return false;
+    if (result < 0) throw this.error(result, "BPF_MAP_DELETE_ELEM", "deleting from");
+    return true;
+  }
+
+  nextKey(key?: Uint8Array): Uint8Array | undefined {
+    if (key !== undefined) this.checkKey(key);
+    const nextKey = new Uint8Array(this.spec.keySize);
+    const { result } = this.context.sys.tryBpf("BPF_MAP_GET_NEXT_KEY", { mapFd: this.handle, key, nextKey });
+    if (result === -ERRNO.ENOENT) return undefined;
+    if (result < 0) throw this.error(result, "BPF_MAP_GET_NEXT_KEY", "walking");
+    return nextKey;
+  }
+
+  *entries(): IterableIterator<[key: Uint8Array, value: Uint8Array]> {
+    // The next key is fetched before the loop body can delete this one, which would start the walk again.
+    for (let key = this.nextKey(); key !== undefined; ) {
+      const value = this.lookup(key);
+      const next = this.nextKey(key);
+      if (value !== undefined) yield [key, value];
+      key = next;
+    }
+  }
+
+  freeze(): void {
+    const { result } = this.context.sys.tryBpf("BPF_MAP_FREEZE", { mapFd: this.handle });
+    if (result < 0) throw this.error(result, "BPF_MAP_FREEZE", "freezing");
+    this.isFrozen = true;
+  }
+
+  lookupBatch(count: number, cursor?: Uint8Array): MapBatch {
+    return this.readBatch("BPF_MAP_LOOKUP_BATCH", count, cursor);
+  }
+
+  lookupAndDeleteBatch(count: number, cursor?: Uint8Array): MapBatch {
+    return this.readBatch("BPF_MAP_LOOKUP_AND_DELETE_BATCH", count, cursor);
+  }
+
+  updateBatch(keys: readonly Uint8Array[], values: readonly Uint8Array[], flag = 0): number {
+    for (const key of keys) this.checkKey(key);
+    const held = values.map((value) => this.valueIn(value));
+    try {
+      const bytes = held.map((value) => value.bytes);
+      return this.writeBatch("BPF_MAP_UPDATE_BATCH", keys, concat(bytes), flag);
+    } finally {
+      for (const value of held) value[Symbol.dispose]();
+    }
+  }
+
+  deleteBatch(keys: readonly Uint8Array[]): number {
+    for (const key of keys) this.checkKey(key);
+    return this.writeBatch("BPF_MAP_DELETE_BATCH", keys, undefined, 0);
+  }
+
+  memory(): Uint8Array {
+    this.mapping ??= this.context.sys.mmap({
+      fd: this.handle,
+      length: alignUp(alignUp(this.spec.valueSize, 8) * this.spec.maxEntries, PAGE),
+      writable: !this.isFrozen && (this.spec.flags & BPF_F_RDONLY_PROG) === 0,
+      doing: `mapping '${this.name}' into memory`,
+    });
+    return this.mapping.bytes.subarray(0, alignUp(this.spec.valueSize, 8) * this.spec.maxEntries);
+  }
+
+  pin(path: string): void {
+    pinObject(this.context.sys, this.handle, path, `map '${this.name}'`);
+  }
+
+  /** Unmaps and closes. The map itself lives on while programs, pins or others hold it. */
+  close(): void {
+    this.mapping?.close();
+    this.handle.close();
+  }
+
+  private read(command: "BPF_MAP_LOOKUP_ELEM" | "BPF_MAP_LOOKUP_AND_DELETE_ELEM", key: Uint8Array) {
+    this.checkKey(key);
+    const value = new Uint8Array(this.valueBytes);
+    const { result } = this.context.sys.tryBpf(command, { mapFd: this.handle, key, value });
+    if (result === -ERRNO.ENOENT) return undefined;
+    if (result < 0) throw this.error(result, command, "looking up in");
+    return value;
+  }
+
+  private readBatch(
+    command: "BPF_MAP_LOOKUP_BATCH" | "BPF_MAP_LOOKUP_AND_DELETE_BATCH",
+    count: number,
+    cursor: Uint8Array | undefined,
+  ): MapBatch {
+    const { keySize } = this.spec;
+    const keys = new Uint8Array(keySize * count);
+    const values = new Uint8Array(this.valueBytes * count);
+    // The cursor is a bucket number (4 bytes) for hash maps and a key for the others.
+    const outBatch = new Uint8Array(Math.max(keySize, 4));
+    const input = { inBatch: cursor, outBatch, keys, values, count, mapFd: this.handle };
+    const answer = this.context.sys.tryBpf(command, input);
+    if (answer.result < 0 && answer.result !== -ERRNO.ENOENT) {
+      throw this.error(answer.result, command, "reading a batch of");
+    }
+    const done = answer.field("count");
+    return {
+      keys: split(keys, keySize, done),
+      values: split(values, this.valueBytes, done),
+      next: answer.result < 0 ? undefined : outBatch,
+    };
+  }
+
+  private writeBatch(
+    command: "BPF_MAP_UPDATE_BATCH" | "BPF_MAP_DELETE_BATCH",
+    keys: readonly Uint8Array[],
+    values: Uint8Array | undefined,
+    elemFlags: number,
+  ): number {
+    const input = { keys: concat(keys), values, count: keys.length, mapFd: this.handle, elemFlags };
+    const answer = this.context.sys.tryBpf(command, input);
+    if (answer.result === -ERRNO.ENOENT && command === "BPF_MAP_DELETE_BATCH") return answer.field("count");
+    if (answer.result < 0) {
+      throw this.error(
+        answer.result,
+        command,
+        `after ${answer.field("count")} of ${keys.length}, writing a batch to`,
+      );
+    }
+    return answer.field("count");
+  }
+
+  /** Descriptors in the place of objects and ids; checks the size. */
+  private valueIn(value: Uint8Array | BpfMap | Program): Disposable & { readonly bytes: Uint8Array } {
+    const { holds } = mapTypeRow(this.type);
+    if (!(value instanceof Uint8Array) || holds === "map" || holds === "program") {
+      return slotValue(this.context, this.name, value, holds);
+    }
+    if (value.length !== this.valueBytes) {
+      throw new BpfError(
+        "linux/invalid",
+        `map '${this.name}': a value has ${this.valueBytes} bytes, not ${value.length}`,
+        { errno: "EINVAL", subject: this.name },
+      );
+    }
+    return { bytes: value, [Symbol.dispose]: () => {} };
+  }
+
+  private checkKey(key: Uint8Array): void {
+    if (key.length === this.spec.keySize) return;
+    throw new BpfError(
+      "linux/invalid",
+      `map '${this.name}': a key has ${this.spec.keySize} bytes, not ${key.length}`,
+      { errno: "EINVAL", subject: this.name },
+    );
+  }
+
+  private error(result: number, command: BpfCommand, doing: string): BpfError {
+    return linuxError(result, { doing: `${doing} map '${this.name}'`, command, subject: this.name });
+  }
+}
+
+const UPDATE_FLAGS = { any: 0, noexist: 1, exist: 2 } as const;
+const BPF_F_RDONLY_PROG = 1 << 7;
+const PAGE = 4096;
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+function split(bytes: Uint8Array, size: number, count: number): Uint8Array[] {
+  return Array.from({ length: count }, (_, i) => bytes.slice(i * size, (i + 1) * size));
+}

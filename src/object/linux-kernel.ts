@@ -1,0 +1,82 @@
+import type { BpfError } from "../base/index.ts";
+import type { Btf } from "../btf/index.ts";
+import type { BpfMap, Collection, Kernel, LoadOptions, Program, UpdateFlag } from "./kernel.ts";
+import type { CollectionSpec, ProgramSpec } from "./spec.ts";
+
+/** How to open the Linux kernel. */
+export interface LinuxKernelOptions {
+  /** Where maps with LIBBPF_PIN_BY_NAME are pinned; default `/sys/fs/bpf`. */
+  readonly pinPath?: string;
+  /** Lines of the verifier's log in errors: 1 (default) what led to the error, 2 every state, 0 none. */
+  readonly logLevel?: 0 | 1 | 2;
+  /** Says why a program was rejected, in the words of our own verifier, where that agrees with the kernel's log. */
+  readonly explain?: RejectionExplainer;
+}
+
+/**
+ * Asked when Linux rejected a program: an error that says more than the log (place, cause, cure), or undefined when the
+ * two do not agree. `program` is as it was loaded, CO-RE relocations included.
+ */
+export type RejectionExplainer = (
+  spec: CollectionSpec,
+  program: ProgramSpec,
+  rejection: { readonly errno: string; readonly log: string; readonly kernelBtf: Btf | undefined },
+) => Pick<BpfError, "code" | "insn" | "source" | "hint"> | undefined;
+
+/** The Linux kernel that this process runs on. Closing it releases everything made through it that is not pinned. */
+export interface LinuxKernel extends Kernel {
+  readonly kind: "linux";
+  /** Version of mainline that it is built from: `"6.18"`, `"6.1.170"`. */
+  readonly version: string;
+  load(spec: CollectionSpec, options?: LoadOptions): Promise<LinuxCollection>;
+  /** What is open at this moment: descriptors, mappings and attachments to undo. All zero after close. */
+  readonly held: { readonly fds: number; readonly mappings: number; readonly cleanups: number };
+}
+
+/** What Linux loaded. */
+export interface LinuxCollection extends Collection {
+  readonly programs: ReadonlyMap<string, LinuxProgramPort>;
+  readonly maps: ReadonlyMap<string, LinuxMapPort>;
+}
+
+/** A loaded program. */
+export interface LinuxProgramPort extends Program {
+  /** The kernel's id, as bpftool shows it. */
+  readonly id: number;
+  /** For those who make system calls of their own; belongs to the program. */
+  readonly fd: number;
+  /** Instructions that the verifier looked at (Linux 5.16). */
+  readonly verifiedInsns: number;
+  /** What the verifier printed; empty unless it was asked to. */
+  readonly log: string;
+  /** @throws BpfError `linux/…`. */
+  pin(path: string): void;
+}
+
+/** Keys and values of one step of a walk in batches. */
+export interface MapBatch {
+  readonly keys: readonly Uint8Array[];
+  readonly values: readonly Uint8Array[];
+  /** Pass it to the next call; undefined at the end. */
+  readonly next: Uint8Array | undefined;
+}
+
+/**
+ * A map in the kernel. Values of maps of maps and of program arrays are ids, as lookups give them; `update` takes the
+ * map or program itself too.
+ */
+export interface LinuxMapPort extends BpfMap {
+  readonly fd: number;
+  update(key: Uint8Array, value: Uint8Array | BpfMap | Program, flag?: UpdateFlag): void;
+  /** Linux 5.6, by map type; `cursor` is the `next` of the step before. @throws BpfError `linux/…`, ENOSPC when one bucket alone has more than `count`. */
+  lookupBatch(count: number, cursor?: Uint8Array): MapBatch;
+  lookupAndDeleteBatch(count: number, cursor?: Uint8Array): MapBatch;
+  /** How many were written. */
+  updateBatch(keys: readonly Uint8Array[], values: readonly Uint8Array[], flag?: number): number;
+  /** How many were deleted; a key that is not there ends it. */
+  deleteBatch(keys: readonly Uint8Array[]): number;
+  /** The memory of an mmapable map (`.data`, `.bss`, `.rodata`, BPF_F_MMAPABLE arrays), no copy. @throws BpfError `linux/…`. */
+  memory(): Uint8Array;
+  /** @throws BpfError `linux/…`. */
+  pin(path: string): void;
+}
