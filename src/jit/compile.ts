@@ -137,6 +137,40 @@ function writeEntries(module: ModuleBuilder, index: ModuleIndex, entries: readon
   g.localGet(times).i32Const(1).op("i32.sub").localTee(times).brIf(again).end();
   g.globalGet(fuel).op("f64.convert_i64_s").end();
   module.export("run", "func", run.index);
+  writePackets(module, index);
+}
+
+/** `packets`: as `run`, with the contexts that the map module's `batchNext` gives. */
+function writePackets(module: ModuleBuilder, index: ModuleIndex): void {
+  const packets = module.func({ params: ["i32", "i32", "i32", "f64"], results: ["f64"] }, "packets");
+  const { body: f } = packets;
+  const { fuel, cpu, frameLimit, tailCalls } = index.globals;
+  const [batch, fp] = [0, 1];
+  f.nameLocal(batch, "batch").nameLocal(fp, "fp").nameLocal(2, "cpu").nameLocal(3, "budget");
+  const [r0, used, limit, context] = [
+    f.local("i64", "r0"),
+    f.local("i64", "used"),
+    f.local("i64", "limit"),
+    f.local("i32", "context"),
+  ];
+  f.localGet(2).globalSet(cpu);
+  f.localGet(3).op("i64.trunc_sat_f64_s").localSet(limit);
+  f.localGet(fp)
+    .i32Const((CALL_FRAMES - 1) * FRAME_STRIDE)
+    .op("i32.add")
+    .globalSet(frameLimit);
+  const again = f.loop();
+  f.localGet(batch).localGet(r0).call(index.maps.batchNext).localTee(context).if();
+  f.i32Const(0).globalSet(tailCalls);
+  f.localGet(limit).globalSet(fuel);
+  f.localGet(fp).localGet(context).op("i64.extend_i32_u");
+  for (let r = 2; r <= 5; r++) f.i64Const(0);
+  f.call(index.functions.get(0) as number).localSet(r0); // slot 0 starts a function
+  f.localGet(used).localGet(limit).op("i64.add").globalGet(fuel).op("i64.sub").localSet(used);
+  f.br(again).end();
+  f.end();
+  f.localGet(used).op("f64.convert_i64_s").end();
+  module.export("packets", "func", packets.index);
 }
 
 function pushArguments(f: FuncBody, fp: number): void {

@@ -53,6 +53,7 @@ export const MAP_IMPORTS = {
   hashUpdate16: UPDATE,
   arrayUpdate: { params: ["i32", "i32", "i32", "i64"], results: ["i32"] },
   hashDelete: { params: i32s(2), results: ["i32"] },
+  batchNext: { params: ["i32", "i64"], results: ["i32"] },
 } as const satisfies Record<string, FuncType>;
 /** Name of a map function. */
 export type MapImport = keyof typeof MAP_IMPORTS;
@@ -87,6 +88,11 @@ export interface JitExports {
    * `budget` (a whole number) is for all of them; gives what is left of it.
    */
   run(times: number, fp: number, cpu: number, budget: number): number;
+  /**
+   * Runs the packets of a batch (`assembly/batch.ts`), each with `budget`, until `batchNext` has no further one: the
+   * instructions they took (metered builds).
+   */
+  packets(batch: number, fp: number, cpu: number, budget: number): number;
   /** Runs the function of that index (`JitOutput.entries`) within the run that is going on. */
   call(entry: number, fp: number): void;
 }

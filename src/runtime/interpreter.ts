@@ -1,9 +1,13 @@
+import { helperById, helperRow } from "../abi/index.ts";
 import { BpfError } from "../base/index.ts";
+import { decode, Opcode, slotsOf } from "../isa/index.ts";
+import type { RunOutcome } from "../object/index.ts";
 import type { LoadedCode } from "./code.ts";
 import type { CallbackArg, DeferredCallback, Heap } from "./helper-call.ts";
 import { type ActiveRun, HelperEngine, type HelperSurroundings, ProgramExit } from "./helper-engine.ts";
 import { HelperState } from "./helpers/index.ts";
 import { loadAbsolute } from "./helpers/packet/index.ts";
+import type { BatchHookRun } from "./hooks/index.ts";
 import type { Host } from "./host.ts";
 import {
   MACHINE_CODE,
@@ -64,6 +68,19 @@ export interface RunRequest {
   readonly args?: readonly CallbackArg[];
   /** Called with the run's state before and after the program. */
   readonly around?: { enter?(run: RunState): void; leave?(run: RunState, r0: bigint): number | undefined };
+}
+
+/** Which packets to run. */
+export interface PacketsRequest {
+  readonly code: LoadedCode;
+  /** Address of the batch (`layout.ts`). */
+  readonly header: number;
+  readonly hook: BatchHookRun;
+  readonly cpu: number;
+  /** Instructions for each packet. */
+  readonly budget: number;
+  /** Takes what the run of packet `index` asked for beside its verdict. */
+  readonly outcome: (index: number, outcome: RunOutcome) => void;
 }
 
 export interface RunOutput {
@@ -136,6 +153,21 @@ export class Interpreter implements HelperSurroundings {
   /** How many of `repeat` runs one call of `run` may do (`RunRequest.times`). */
   batch(_code: LoadedCode, _around: RunRequest["around"], _repeat: number): number {
     return 1;
+  }
+
+  /** Can `runPackets` run the program? Otherwise its packets are run one by one. */
+  runsPackets(_code: LoadedCode): boolean {
+    return false;
+  }
+
+  /** May a run move the ends of its packet, so that it sees what is around it? */
+  movesPackets(code: LoadedCode): boolean {
+    return code.kfuncs.length > 0 || [...helperCalls(code.insns)].some(movesPacket);
+  }
+
+  /** Runs packets of a batch until there is something to do for the host: instructions, where they are counted. */
+  runPackets(_request: PacketsRequest): number | undefined {
+    throw new BpfError("runtime/internal", "this engine runs packets one by one");
   }
 
   addCode(code: LoadedCode): void {
@@ -393,6 +425,20 @@ export class Interpreter implements HelperSurroundings {
     if (stored === undefined || Number(view.getBigUint64(address, true)) !== stored.address) return;
     writeProvenance(view, run.machine + register, stored.kind, stored.base, stored.end, 0);
   }
+}
+
+/** Ids of the helpers that the instructions call by number; undefined for one that a register names. */
+export function* helperCalls(insns: Uint8Array): Generator<number | undefined> {
+  const table = decode(insns);
+  for (let slot = 0; slot < table.length; slot += slotsOf(table, slot)) {
+    if (table.opcode[slot] === Opcode.CALLX) yield undefined;
+    if (table.opcode[slot] === Opcode.CALL && table.src[slot] === 0) yield table.imm[slot];
+  }
+}
+
+function movesPacket(id: number | undefined): boolean {
+  const name = id === undefined ? undefined : helperById(id);
+  return name === undefined || helperRow(name).changesPacket === true;
 }
 
 /** Slot of the function that the entry's `exception_callback:` tag names; undefined when it has none. */

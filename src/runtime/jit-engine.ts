@@ -20,6 +20,7 @@ import {
   exceptionCallback,
   Interpreter,
   type InterpreterOptions,
+  type PacketsRequest,
   type RunOutput,
   type RunRequest,
 } from "./interpreter.ts";
@@ -37,6 +38,7 @@ import {
   PTR_TO_MAP_VALUE,
   STACK_BYTES,
 } from "./layout.ts";
+import { PacketRuns } from "./packet-runs.ts";
 import { writeValue } from "./registers.ts";
 import { errorAt, violation } from "./run-error.ts";
 import { TrustingHelpers } from "./trusting-helpers.ts";
@@ -109,6 +111,8 @@ export class JitEngine extends Interpreter {
   private nextSlot = 1;
   private readonly globals: Readonly<Record<string, WebAssembly.Global>>;
   private readonly compiled = new Map<LoadedCode, Compiled>();
+  /** While `runPackets` runs. */
+  private packets: PacketRuns | undefined;
 
   protected constructor(module: KernelModule, options: JitEngineOptions) {
     super(module, options);
@@ -195,6 +199,34 @@ export class JitEngine extends Interpreter {
     }
   }
 
+  override runsPackets(code: LoadedCode): boolean {
+    return this.compiled.has(code) && code.kfuncs.length === 0 && this.active.length === 0;
+  }
+
+  override runPackets(request: PacketsRequest): number | undefined {
+    const { memory, exports } = this.module;
+    const { code, header, cpu, budget } = request;
+    const compiled = this.compiledOf(code);
+    const machine = this.idle.pop() ?? exports.machineNew();
+    if (machine === 0)
+      throw new BpfError("runtime/out-of-memory", "no memory left for a run", { errno: "ENOMEM" });
+    const packets = new PacketRuns(memory, machine, request);
+    this.active.push(packets.current);
+    this.packets = packets;
+    this.trusting.forget();
+    const fp = machine + MACHINE_STACK + STACK_BYTES;
+    try {
+      const used = this.guard(code, () => compiled.exports.packets(header, fp, cpu, budget));
+      this.checkExit(packets.current, code, 0);
+      return this.metered ? used : undefined;
+    } finally {
+      packets.end();
+      this.packets = undefined;
+      this.active.pop();
+      this.idle.push(machine);
+    }
+  }
+
   override currentCode(run: ActiveRun): LoadedCode {
     return this.active[this.active.length - 1] === run && this.trusting.caller !== undefined
       ? this.trusting.caller
@@ -230,6 +262,15 @@ export class JitEngine extends Interpreter {
 
   protected override createHelpers(): HelperEngine {
     return new TrustingHelpers(this);
+  }
+
+  /** The first call out of a packet's run: a state of its own, and the packet as wasm has placed it. */
+  private nextPacket(packets: PacketRuns): void {
+    const before = packets.current;
+    if (!packets.next()) return;
+    this.checkExit(before, before.code, 0);
+    this.active[0] = packets.current;
+    this.trusting.forget();
   }
 
   private get trusting(): TrustingHelpers {
@@ -339,12 +380,16 @@ export class JitEngine extends Interpreter {
   private hostImports(code: LoadedCode): Record<keyof typeof HOST_IMPORTS, (...args: number[]) => unknown> {
     const { trusting } = this;
     const enter = (fp: number): ActiveRun => {
+      if (this.packets !== undefined && this.active.length === 1) this.nextPacket(this.packets);
       trusting.caller = code;
       trusting.frame = fp;
       return this.active[this.active.length - 1];
     };
     return {
-      helper: (id, slot, fp) => trusting.call(enter(fp >>> 0), id >>> 0, slot),
+      helper: (id, slot, fp) => {
+        trusting.call(enter(fp >>> 0), id >>> 0, slot);
+        this.packets?.afterHelper(id, !this.state.timers.idle);
+      },
       kfunc: (index, slot, fp) => trusting.callKfunc(enter(fp >>> 0), index, slot),
       loadPacket: (offset, size, slot, fp) => {
         const { packet } = enter(fp >>> 0).state;

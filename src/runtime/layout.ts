@@ -200,3 +200,67 @@ export const ERR_ATOMIC_REGION = 20;
 export const NOT_NATIVE = 0xffff;
 /** Direct access to a spin lock, timer or kptr in a map value. */
 export const ERR_SPECIAL_FIELD = 21;
+
+// A batch: packets in linear memory that compiled code runs one after the other without the host (`assembly/batch.ts`).
+/** BATCH_XDP, BATCH_SKB or BATCH_SKB_NETWORK: how context and packet are built. */
+export const BATCH_KIND = 0;
+/** Index of the next packet to run, and of the one to stop before. */
+export const BATCH_NEXT = 4;
+export const BATCH_COUNT = 8;
+/** Offset from BATCH_BYTES and length of each packet, two u32. */
+export const BATCH_SPANS = 12;
+export const BATCH_BYTES = 16;
+/** Context that the program sees, the bytes it starts from, and how many. */
+export const BATCH_CONTEXT = 20;
+export const BATCH_TEMPLATE = 24;
+export const BATCH_CONTEXT_BYTES = 28;
+/** Packet buffer of the run, head room first; where the packet begins in it, the most that is linear, its end. */
+export const BATCH_BUFFER = 32;
+export const BATCH_PACKET = 36;
+export const BATCH_LINEAR_MAX = 40;
+export const BATCH_LIMIT = 44;
+/** 1: zero the buffer around each packet, since the program may look there. */
+export const BATCH_CLEAN = 48;
+/** BATCH_RESULT_BYTES for each packet. */
+export const BATCH_RESULTS = 52;
+/** Where packets are copied after their run (0: nowhere), how much is there, how much is used. */
+export const BATCH_OUTPUT = 56;
+export const BATCH_OUTPUT_SIZE = 60;
+export const BATCH_OUTPUT_USED = 64;
+/** Number and addresses of ring buffers: a packet that leaves records in one ends the call. 0: none is watched. */
+export const BATCH_RINGS = 68;
+/** u32 for each packet, or 0: xdp_md.ingress_ifindex or __sk_buff.ifindex; xdp_md.rx_queue_index. */
+export const BATCH_INTERFACES = 72;
+export const BATCH_QUEUES = 76;
+/** Why the call came back: BATCH_END, or one of the others. */
+export const BATCH_STOP = 80;
+/** 1: a packet is running, the one before BATCH_NEXT. */
+export const BATCH_RUNNING = 84;
+/** Set by the host while a packet runs: come back after it. */
+export const BATCH_ASKED = 88;
+/** Set by the host while a packet runs: its bytes are not (only) in the buffer, the host takes them. */
+export const BATCH_HOST_BYTES = 92;
+export const BATCH_HEADER_BYTES = 96;
+
+/** u32 r0, length, offset from BATCH_OUTPUT, spare. */
+export const BATCH_RESULT_BYTES = 16;
+
+/** In the template's `__sk_buff.wire_len`: it becomes the packet's length. */
+export const BATCH_OWN_LENGTH = 0xffffffff;
+
+export const BATCH_XDP = 1;
+/** `__sk_buff` whose data starts at the Ethernet header. */
+export const BATCH_SKB = 2;
+/** `__sk_buff` whose data starts behind it. */
+export const BATCH_SKB_NETWORK = 3;
+
+/** All packets ran. */
+export const BATCH_END = 0;
+/** The next packet is for the host: too long, too short, or with an unusual header. */
+export const BATCH_ODD = 1;
+/** There are events, or the host asked. */
+export const BATCH_EVENTS = 2;
+/** No room for another packet's bytes. */
+export const BATCH_FULL = 3;
+/** Room that BATCH_OUTPUT must have for a packet to run: what an unfragmented packet's buffer can hold. */
+export const BATCH_ROOM = 4096;

@@ -55,6 +55,45 @@ export interface Hook {
   context(program: ProgramSpec): ContextTable;
   /** Called at each `Program.run`: builds context and packet in linear memory. @throws BpfError with errno for bad input. */
   begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun;
+  /** Types whose packets can be run in batches. */
+  readonly batch?: {
+    /** The context to give `begin` for a packet that arrives so; `ctx` is the caller's, for all packets. */
+    arrival(ctx: Uint8Array | undefined, packet: Arrival): Uint8Array | undefined;
+    /**
+     * Context and packet buffer that packet after packet of a batch is put into (`assembly/batch.ts`); undefined: what
+     * the context asks for needs a run of its own for each packet. @throws BpfError as `begin` does.
+     */
+    begin(env: HookEnv, program: ProgramSpec, ctx: Uint8Array | undefined): BatchHookRun | undefined;
+  };
+}
+
+/** What differs from packet to packet of a batch beside the bytes. */
+export interface Arrival {
+  readonly length: number;
+  /** Interface it comes in on; undefined: as the context says. */
+  readonly ifindex?: number | undefined;
+  /** Receive queue; undefined: as the context says. */
+  readonly queue?: number | undefined;
+}
+
+/** The run of a batch: its context is the template for every packet's. */
+export interface BatchHookRun extends HookRun {
+  readonly packet: PacketBuffer;
+  readonly plan: {
+    /** BATCH_XDP … of `layout.ts`. */
+    readonly kind: number;
+    /** Bytes of the context, and of what it points to right behind it. */
+    readonly contextBytes: number;
+    /** Buffer with all its room, where packets are put in it, and the longest that may be. */
+    readonly buffer: number;
+    readonly packetAt: number;
+    readonly limit: number;
+    readonly linearMax: number;
+    /** Where the template says BATCH_OWN_LENGTH. */
+    readonly ownLengthAt?: number;
+  };
+  /** The packet that wasm has put into the buffer: brings `packet` up to date. */
+  renew(length: number): void;
 }
 
 /** One `Program.run`: all its repeats work on the same context and packet. */

@@ -67,6 +67,12 @@ export class RunMemory {
   }
 
   freeAll(): void {
-    for (const block of this.blocks.splice(0)) this.module.exports.free(block);
+    this.freeAfter(0);
+  }
+
+  /** Frees all but the first `kept` blocks. */
+  freeAfter(kept: number): void {
+    if (this.blocks.length === kept) return;
+    for (const block of this.blocks.splice(kept)) this.module.exports.free(block);
   }
 }

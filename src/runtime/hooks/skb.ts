@@ -1,6 +1,7 @@
 import type { ProgramSpec, RunInput, RunOutcome } from "../../object/index.ts";
 import {
   BPF_SOCK,
+  BPF_SOCK_BYTES,
   ETH_P_IP,
   ETH_P_IPV6,
   familyOf,
@@ -10,10 +11,18 @@ import {
   SK_BUFF,
   SK_BUFF_BYTES,
 } from "../helpers/packet/index.ts";
+import { BATCH_SKB, BATCH_SKB_NETWORK } from "../layout.ts";
 import { interfaceMtu, LOOPBACK, type Socket } from "../network.ts";
-import { CHECKSUM_NONE, ETH_HLEN, MAX_FRAGS, PacketBuffer, SHARED_INFO_BYTES } from "../packet-buffer.ts";
+import {
+  CHECKSUM_NONE,
+  ETH_HLEN,
+  MAX_FRAGS,
+  PacketBuffer,
+  SHARED_INFO_BYTES,
+  type SkbState,
+} from "../packet-buffer.ts";
 import { contextTable } from "./context-table.ts";
-import type { Hook, HookEnv, HookRun } from "./hook.ts";
+import type { Arrival, BatchHookRun, Hook, HookEnv } from "./hook.ts";
 import { badInput, contextInput, RunMemory, requireZero } from "./input.ts";
 
 /** What a caller may not choose in `__sk_buff`. */
@@ -58,10 +67,31 @@ export const SKB_HOOK: Hook = {
     "BPF_PROG_TYPE_SK_SKB",
   ],
   context: (program) => contextTable(program),
-  begin,
+  begin: (env, program, input) => begin(env, program, input),
+  batch: {
+    arrival,
+    begin(env, program, ctx) {
+      const given = ctx === undefined ? undefined : contextInput(ctx, SK_BUFF_BYTES);
+      // A length on the wire of the caller's is checked against each packet's.
+      if (given !== undefined && new DataView(given.buffer).getUint32(SK_BUFF.wireLen, true) !== 0)
+        return undefined;
+      return begin(env, program, { data: new Uint8Array(ETH_HLEN), ctx }, LINEAR_MAX);
+    },
+  },
 };
 
-function begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun {
+function arrival(ctx: Uint8Array | undefined, { ifindex, queue }: Arrival): Uint8Array | undefined {
+  if (queue !== undefined)
+    throw badInput("EINVAL", "__sk_buff.queue_mapping cannot be chosen by the caller", "leave queues out");
+  if (ifindex === undefined) return ctx;
+  const own = new Uint8Array(Math.max(SK_BUFF_BYTES, ctx?.length ?? 0));
+  if (ctx !== undefined) own.set(ctx);
+  new DataView(own.buffer).setUint32(SK_BUFF.ifindex, ifindex, true);
+  return own;
+}
+
+/** `room`: bytes of packet that the buffer is to hold; default: those of the input. */
+function begin(env: HookEnv, program: ProgramSpec, input: RunInput, room = 0): BatchHookRun {
   const data = input.data ?? new Uint8Array(0);
   // Nothing of the input context is looked at when there is none: this is the way of every captured packet.
   const given = input.ctx === undefined ? undefined : contextInput(input.ctx, SK_BUFF_BYTES);
@@ -91,7 +121,7 @@ function begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun {
 
   const linear = Math.min(data.length, LINEAR_MAX);
   const blocks = new RunMemory(env.module);
-  const address = blocks.alloc(PACKET_AT + HEADROOM + linear + SHARED_INFO_BYTES);
+  const address = blocks.alloc(PACKET_AT + HEADROOM + Math.max(room, linear) + SHARED_INFO_BYTES);
   const { memory } = env.module;
   const start = address + PACKET_AT;
   const fields = {
@@ -117,7 +147,7 @@ function begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun {
   packet.data = fromEthernet ? mac : mac + ETH_HLEN;
   packet.dataMeta = packet.data;
   const socket = new PacketSocket(data, etherType);
-  packet.skb = {
+  const received = (from: PacketSocket): SkbState => ({
     macHeader: mac,
     networkHeader: mac + ETH_HLEN,
     transportHeader: 0,
@@ -126,9 +156,10 @@ function begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun {
     hashKnown: false,
     encapsulation: false,
     tunnel: undefined,
-    socket,
+    socket: from,
     socketAddress: address + SOCKET_AT,
-  };
+  });
+  packet.skb = received(socket);
 
   const { view } = memory;
   view.setUint32(address + SK_BUFF.pktType, packetType(data), true);
@@ -163,6 +194,25 @@ function begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun {
       return { data: out, ctx, ...(outcome ? { outcome } : {}) };
     },
     end: () => blocks.freeAll(),
+    plan: {
+      kind: fromEthernet ? BATCH_SKB : BATCH_SKB_NETWORK,
+      contextBytes: SOCKET_AT + BPF_SOCK_BYTES,
+      buffer: start,
+      packetAt: mac,
+      limit: mac + Math.max(room, linear),
+      linearMax: LINEAR_MAX,
+      ...(given && { ownLengthAt: SK_BUFF.wireLen }),
+    },
+    renew(size) {
+      blocks.freeAfter(1);
+      packet.start = start;
+      packet.limit = mac + size;
+      packet.data = fromEthernet ? mac : mac + ETH_HLEN;
+      packet.dataMeta = packet.data;
+      packet.dataEnd = packet.limit;
+      packet.frags = new Uint8Array(0);
+      packet.skb = received(new PacketSocket(memory.read(mac, size), protocolAt(packet, mac + ETH_HLEN - 2)));
+    },
   };
 }
 

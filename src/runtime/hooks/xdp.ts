@@ -1,4 +1,5 @@
 import type { ProgramSpec, RunInput, RunOutcome } from "../../object/index.ts";
+import { BATCH_XDP } from "../layout.ts";
 import { interfaceMtu, LOOPBACK } from "../network.ts";
 import {
   ETH_HLEN,
@@ -10,7 +11,7 @@ import {
   XDP_PAGE,
 } from "../packet-buffer.ts";
 import { contextTable } from "./context-table.ts";
-import type { Hook, HookEnv, HookRun } from "./hook.ts";
+import type { Arrival, BatchHookRun, Hook, HookEnv } from "./hook.ts";
 import { badInput, contextInput, RunMemory } from "./input.ts";
 
 /** `struct xdp_md`, include/uapi/linux/bpf.h. */
@@ -30,9 +31,34 @@ export const XDP_HOOK: Hook = {
   types: ["BPF_PROG_TYPE_XDP"],
   context: (program) => contextTable(program),
   begin,
+  batch: {
+    arrival,
+    begin(env, program, ctx) {
+      // Metadata in front of packets: what is data is then for each packet to say.
+      if (ctx !== undefined && u32At(ctx, MD.data) !== 0) return undefined;
+      const data = new Uint8Array(ETH_HLEN);
+      return begin(env, program, { data, ctx: arrival(ctx, { length: data.length }) });
+    },
+  },
 };
 
-function begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun {
+function u32At(bytes: Uint8Array, offset: number): number {
+  if (bytes.length < offset + 4) return 0;
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(offset, true);
+}
+
+function arrival(ctx: Uint8Array | undefined, { length, ifindex, queue }: Arrival): Uint8Array | undefined {
+  if (ctx === undefined && ifindex === undefined && queue === undefined) return undefined;
+  const own = new Uint8Array(Math.max(MD_BYTES, ctx?.length ?? 0));
+  if (ctx !== undefined) own.set(ctx);
+  const view = new DataView(own.buffer);
+  view.setUint32(MD.dataEnd, length, true);
+  if (ifindex !== undefined) view.setUint32(MD.ingress, ifindex, true);
+  if (queue !== undefined) view.setUint32(MD.queue, queue, true);
+  return own;
+}
+
+function begin(env: HookEnv, program: ProgramSpec, input: RunInput): BatchHookRun {
   const data = input.data ?? new Uint8Array(0);
   const ctx = contextInput(input.ctx, MD_BYTES);
   const md = new DataView(ctx.buffer);
@@ -102,5 +128,19 @@ function begin(env: HookEnv, program: ProgramSpec, input: RunInput): HookRun {
       return { data: packet.bytes(packet.dataMeta), ctx, ...(outcome ? { outcome } : {}) };
     },
     end: () => blocks.freeAll(),
+    plan: {
+      kind: BATCH_XDP,
+      contextBytes: MD_BYTES,
+      buffer: start,
+      packetAt: start + XDP_HEADROOM,
+      limit: packet.limit,
+      linearMax: XDP_PAGE - XDP_HEADROOM - SHARED_INFO_BYTES,
+    },
+    renew(length) {
+      packet.dataMeta = start + XDP_HEADROOM;
+      packet.data = packet.dataMeta;
+      packet.dataEnd = packet.data + length;
+      packet.frags = new Uint8Array(0);
+    },
   };
 }
