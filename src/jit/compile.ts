@@ -15,6 +15,7 @@ import {
   MAP_IMPORTS,
   RUN_GLOBALS,
 } from "./surroundings.ts";
+import { unrollLoops } from "./unroll.ts";
 
 /**
  * Compiles a program to a WebAssembly module: a function for each BPF function, registers as locals. The module imports
@@ -51,6 +52,7 @@ export function compileProgram(input: JitInput): JitOutput {
         hint: "end every path of a function with exit, and jump only inside of it",
       });
     makeReducible(graph);
+    unrollLoops(graph, insns);
     writeFunction(bodies[i].body, graph, input, index, deep && i > 0);
   }
   module.export("main", "func", bodies[0].index);

@@ -11,8 +11,8 @@ import {
 import type { FuncBody } from "../wasm/index.ts";
 import type { Graph, Node } from "./cfg.ts";
 import { Emitter, type ModuleIndex } from "./emitter.ts";
-import { innermost } from "./flow.ts";
 import type { JitInput } from "./input.ts";
+import { valuesAtNodes } from "./known-values.ts";
 import { lowerAlu } from "./lower-alu.ts";
 import { type CallFrame, lowerCall, lowerPacketLoad } from "./lower-call.ts";
 import { lowerCondition } from "./lower-jump.ts";
@@ -21,7 +21,7 @@ import { Rotations } from "./rotations.ts";
 import { localSlots } from "./stack-slots.ts";
 import { type NodeWriter, type Shape, shapeOf, writeStructured } from "./structure.ts";
 import { MAY_GOTO_LIMIT, STACK_SIZE, StopCode } from "./surroundings.ts";
-import { changedRegisters, mergeValues, step, unknownValues, type Values } from "./values.ts";
+import { step, type Values } from "./values.ts";
 
 /** Writes a function whose graph is reducible. `checkDepth`: it may be called deeper than Linux allows. */
 export function writeFunction(
@@ -44,19 +44,15 @@ const ZEROED_INLINE = 128;
 class FunctionWriter implements NodeWriter, CallFrame {
   private readonly e: Emitter;
   private readonly graph: Graph;
-  private readonly shape: Shape;
-  /** Registers at the end of each node written so far. */
-  private readonly out: Values[] = [];
-  /** Registers changed anywhere in the loop of a header, as bit sets. */
-  private readonly changedIn: Int32Array;
+  /** What is known of the registers where each node begins. */
+  private readonly known: readonly Values[];
   private readonly fuel: number;
   private readonly rotations = new Rotations();
 
   constructor(f: FuncBody, graph: Graph, shape: Shape, input: JitInput, index: ModuleIndex) {
     this.e = new Emitter(f, input, index);
     this.graph = graph;
-    this.shape = shape;
-    this.changedIn = this.findChanges();
+    this.known = valuesAtNodes(graph, shape, input.insns);
     this.fuel = input.metered ? this.e.temp("i64", "fuel") : -1;
   }
 
@@ -84,7 +80,7 @@ class FunctionWriter implements NodeWriter, CallFrame {
     const { e } = this;
     const { insns, f } = e;
     const node = this.graph.nodes[n];
-    e.values = this.valuesAt(n);
+    e.values = [...this.known[n]];
     if (node.kind === "set") f.i32Const(node.value).localSet(e.temp("i32", "way"));
     if (node.kind === "code") {
       this.charge(node);
@@ -96,7 +92,6 @@ class FunctionWriter implements NodeWriter, CallFrame {
       }
       if (node.ends === "trap") e.fail(StopCode.BAD_INSN, node.last);
     }
-    this.out[n] = e.values;
   }
 
   condition(n: number): void {
@@ -192,41 +187,5 @@ class FunctionWriter implements NodeWriter, CallFrame {
       if (!slots.has(insns.off[slot])) return true;
     }
     return false;
-  }
-
-  /** What is known when a node begins: what all ways to it agree on; at a loop only what the loop does not change. */
-  private valuesAt(n: number): Values {
-    const { flow, loops } = this.shape;
-    const forward = flow.preds[n].filter((pred) => flow.rpo[pred] < flow.rpo[n]);
-    if (n === 0) return this.entryValues();
-    const values = mergeValues(forward.map((pred) => this.out[pred]));
-    if (loops.isHeader[n])
-      for (let r = 0; r < 10; r++) if (this.changedIn[n] & (1 << r)) values[r] = undefined;
-    return values;
-  }
-
-  /** The program's first function is given the context. */
-  private entryValues(): Values {
-    const values = unknownValues();
-    if (this.graph.nodes[0].start === 0) values[1] = 0;
-    return values;
-  }
-
-  private findChanges(): Int32Array {
-    const { flow, loops } = this.shape;
-    const { insns } = this.e;
-    const changed = new Int32Array(this.graph.nodes.length);
-    for (let i = flow.order.length - 1; i >= 0; i--) {
-      const n = flow.order[i];
-      const node = this.graph.nodes[n];
-      let mask = 0;
-      for (let slot = node.start; slot < node.end; slot += slotsOf(insns, slot))
-        mask |= changedRegisters(insns, slot);
-      const header = innermost(loops, n);
-      if (header >= 0) changed[header] |= mask;
-      // A header comes before its nodes in `order`: its set is complete when it is handed outwards.
-      if (loops.isHeader[n] && loops.around[n] >= 0) changed[loops.around[n]] |= changed[n];
-    }
-    return changed;
   }
 }
