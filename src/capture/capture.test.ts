@@ -1,7 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BpfError, concatBytes, fromHex } from "../base/index.ts";
-import { CaptureDecoder, LINK_TYPES, pcapngWriter, pcapWriter, readCapture, toEthernet } from "./index.ts";
+import {
+  CaptureDecoder,
+  type CapturePacket,
+  LINK_TYPES,
+  pcapngWriter,
+  pcapWriter,
+  readCapture,
+  toEthernet,
+} from "./index.ts";
 
 const PING = fromHex("020000000001 020000000002 0800 45000014 00004000 40010000 7f000001 7f000001");
 
@@ -241,4 +249,63 @@ describe("toEthernet", () => {
     { name: "short cooked header", linkType: LINK_TYPES.LINUX_SLL, data: PING.subarray(0, 15) },
     { name: "raw bytes that are no IP", linkType: LINK_TYPES.RAW, data: fromHex("00") },
   ])("undefined for $name", ({ linkType, data }) => expect(toEthernet(data, linkType)).toBeUndefined());
+});
+
+describe("packets in blocks", () => {
+  const files = [
+    { name: "pcap", writer: () => pcapWriter() },
+    { name: "pcapng", writer: () => pcapngWriter("test") },
+  ];
+  const packets = Array.from({ length: 40 }, (_, n) => ({
+    data: new Uint8Array(20 + ((n * 37) % 300)).fill(n),
+    timestampNs: BigInt(n) * 1_000_000_007n,
+    originalLength: 400,
+  }));
+  const kind = ({ data, timestampNs, originalLength, linkType }: CapturePacket) => ({
+    data: [...data],
+    timestampNs,
+    originalLength,
+    linkType,
+  });
+
+  it.each(files)("are those of push: $name", ({ writer }) => {
+    const to = writer();
+    const parts = [to.header(), ...packets.map((packet) => to.packet(packet))];
+    const bytes = Uint8Array.from(parts.flatMap((part) => [...part]));
+    for (const step of [1, 7, 100, 1000, bytes.length]) {
+      const [whole, blocks] = [new CaptureDecoder(), new CaptureDecoder()];
+      const [expected, got, byPlace]: unknown[][] = [[], [], []];
+      for (let at = 0; at < bytes.length; at += step) {
+        const chunk = bytes.slice(at, at + step);
+        expected.push(...[...whole.push(chunk)].map(kind));
+        for (const block of blocks.pushBlocks(chunk)) {
+          for (let n = 0; n < block.spans.length >> 1; n++) {
+            got.push(kind(block.packet(n)));
+            byPlace.push([...block.bytes.subarray(block.spans[2 * n]).subarray(0, block.spans[2 * n + 1])]);
+          }
+        }
+      }
+      expect(got).toEqual(expected);
+      expect(byPlace).toEqual(packets.map(({ data }) => [...data]));
+      expect(blocks.end()).toEqual(whole.end());
+    }
+  });
+
+  it.each(files)("end at the same damage as those of push: $name", ({ writer }) => {
+    const to = writer();
+    const bytes = Uint8Array.from(
+      [to.header(), ...packets.map((packet) => to.packet(packet))].flatMap((b) => [...b]),
+    );
+    for (let at = 0; at < bytes.length; at += 131) {
+      const damaged = bytes.slice(0, bytes.length - (at % 50));
+      damaged.fill(0xff, at, at + 9);
+      const [whole, blocks] = [new CaptureDecoder(), new CaptureDecoder()];
+      const expected = [...whole.push(damaged)].map(kind);
+      const got: unknown[] = [];
+      for (const block of blocks.pushBlocks(damaged))
+        for (let n = 0; n < block.spans.length >> 1; n++) got.push(kind(block.packet(n)));
+      expect(got).toEqual(expected);
+      expect(blocks.end()).toEqual(whole.end());
+    }
+  });
 });

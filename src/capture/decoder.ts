@@ -21,6 +21,15 @@ function formatOf(bytes: Uint8Array): CaptureFormat {
   );
 }
 
+/** Packets of one link type that stand in the same bytes. */
+export interface CaptureBlock {
+  readonly bytes: Uint8Array;
+  /** Offset in `bytes` and length of each packet, two numbers each. */
+  readonly spans: Uint32Array;
+  readonly linkType: number;
+  packet(index: number): CapturePacket;
+}
+
 /**
  * Reads pcap and pcapng as the bytes arrive: push chunks of any size, take packets. What was read before an error
  * stays valid: a truncated or corrupt file ends with a diagnostic, not with the loss of all packets.
@@ -34,12 +43,7 @@ export class CaptureDecoder {
   /** Packets that are complete with this chunk. Their `data` are views that stay valid as long as the chunk does. */
   *push(chunk: Uint8Array): Generator<CapturePacket> {
     if (this.failure !== undefined) return;
-    let bytes = chunk;
-    if (this.rest.length > 0) {
-      bytes = new Uint8Array(this.rest.length + chunk.length);
-      bytes.set(this.rest);
-      bytes.set(chunk, this.rest.length);
-    }
+    const bytes = this.joined(chunk);
     let at = 0;
     try {
       if (this.format === undefined) {
@@ -64,6 +68,70 @@ export class CaptureDecoder {
     }
   }
 
+  /**
+   * The packets of `push`, in blocks: their places are known, the rest of what the file says about one is read when it is
+   * asked for. As fast as the file's format allows.
+   */
+  *pushBlocks(chunk: Uint8Array): Generator<CaptureBlock> {
+    if (this.format === undefined || this.format.spans !== undefined) {
+      if (this.failure !== undefined) return;
+      const bytes = this.joined(chunk);
+      let at = 0;
+      try {
+        if (bytes.length >= 4) this.format ??= formatOf(bytes);
+        while (this.format?.spans !== undefined) {
+          const { format } = this;
+          const { taken, spans, linkType, recordHeader } = this.format.spans(bytes, at, this.fileOffset + at);
+          if (taken === 0) break;
+          const offset = this.fileOffset;
+          at += taken;
+          if (spans.length === 0) continue;
+          const packet = (index: number): CapturePacket => {
+            const start = spans[2 * index] - recordHeader;
+            return format.next(bytes, start, offset + start).packet as CapturePacket; // it was complete above
+          };
+          yield { bytes, spans, linkType, packet };
+        }
+      } catch (error) {
+        if (!(error instanceof BpfError)) throw error;
+        this.failure = error.toJSON();
+      } finally {
+        this.fileOffset += at;
+        this.rest = bytes.subarray(at);
+      }
+      if (this.format === undefined || this.format.spans !== undefined) return;
+      yield* this.blocksOf(new Uint8Array(0));
+      return;
+    }
+    yield* this.blocksOf(chunk);
+  }
+
+  private *blocksOf(chunk: Uint8Array): Generator<CaptureBlock> {
+    let packets: CapturePacket[] = [];
+    for (const packet of this.push(chunk)) {
+      const first = packets[0];
+      if (
+        first !== undefined &&
+        (first.linkType !== packet.linkType || first.data.buffer !== packet.data.buffer)
+      ) {
+        yield blockOf(packets);
+        packets = [];
+      }
+      packets.push(packet);
+    }
+    if (packets.length > 0) yield blockOf(packets);
+  }
+
+  /** What was left of the chunk before, and this one. */
+  private joined(chunk: Uint8Array): Uint8Array {
+    if (this.rest.length === 0) return chunk;
+    if (chunk.length === 0) return this.rest;
+    const bytes = new Uint8Array(this.rest.length + chunk.length);
+    bytes.set(this.rest);
+    bytes.set(chunk, this.rest.length);
+    return bytes;
+  }
+
   /** Tells that no more bytes come. @returns what was wrong with the file: undefined when it ended as it should. */
   end(): Diagnostic | undefined {
     if (this.failure !== undefined) return this.failure;
@@ -81,6 +149,16 @@ export class CaptureDecoder {
       hint: "the packets before it were read; the file was probably cut while it was written",
     };
   }
+}
+
+function blockOf(packets: readonly CapturePacket[]): CaptureBlock {
+  const [{ data, linkType }] = packets;
+  const spans = new Uint32Array(2 * packets.length);
+  for (const [i, packet] of packets.entries()) {
+    spans[2 * i] = packet.data.byteOffset;
+    spans[2 * i + 1] = packet.data.length;
+  }
+  return { bytes: new Uint8Array(data.buffer), spans, linkType, packet: (index) => packets[index] };
 }
 
 /**

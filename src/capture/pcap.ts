@@ -1,5 +1,5 @@
 import { BpfError } from "../base/index.ts";
-import { type CaptureFormat, MAX_RECORD } from "./format.ts";
+import { type CaptureFormat, type CaptureSpans, MAX_RECORD } from "./format.ts";
 import type { CapturePacket } from "./packet.ts";
 
 const FILE_HEADER = 24;
@@ -7,6 +7,8 @@ const RECORD_HEADER = 16;
 /** Kuznetsov's variant carries 8 more bytes in each record header. */
 const MODIFIED_MAGIC = 0xa1b2cd34;
 const NANOSECOND_MAGIC = 0xa1b23c4d;
+/** Bytes of a usual small packet: how many fit into a chunk at first. */
+const GUESSED_PACKET = 48;
 const SWAPPED = new Set([0xd4c3b2a1, 0x4d3cb2a1, 0x34cdb2a1]);
 
 /** The classic capture file: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap. Both byte orders, µs and ns. */
@@ -51,5 +53,33 @@ export class PcapFormat implements CaptureFormat {
         interfaceId: 0,
       },
     };
+  }
+
+  spans(bytes: Uint8Array, at: number, fileOffset: number): CaptureSpans {
+    const { header } = this;
+    if (header === undefined) {
+      const { taken } = this.next(bytes, at, fileOffset);
+      return { taken, spans: new Uint32Array(0), linkType: 0, recordHeader: 0 };
+    }
+    const { little, linkType, recordHeader } = header;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    let spans = new Uint32Array(2 * Math.ceil((bytes.length - at) / (recordHeader + GUESSED_PACKET)));
+    let count = 0;
+    let end = at;
+    while (end + recordHeader <= bytes.length) {
+      const captured = view.getUint32(end + 8, little);
+      if (captured > MAX_RECORD && count === 0) this.next(bytes, end, fileOffset + end - at);
+      if (captured > MAX_RECORD || end + recordHeader + captured > bytes.length) break;
+      if (2 * count === spans.length) {
+        const larger = new Uint32Array(2 * spans.length);
+        larger.set(spans);
+        spans = larger;
+      }
+      spans[2 * count] = end + recordHeader;
+      spans[2 * count + 1] = captured;
+      count++;
+      end += recordHeader + captured;
+    }
+    return { taken: end - at, spans: spans.subarray(0, 2 * count), linkType, recordHeader };
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { toHex } from "../../src/base/index.ts";
 import { readCapture } from "../../src/capture/index.ts";
 import { skep } from "./fake-io.ts";
 
@@ -252,5 +253,60 @@ describe("skep run: what can go wrong", () => {
     expect(got.err).toMatch(says);
     expect(got.code).toBe(code);
     expect(got.out).toBe("");
+  });
+});
+
+describe("skep run in batches", () => {
+  const PACKETS = "fixtures/batch/packets.bpf.o";
+  const same = async (argv: readonly string[]) => {
+    const reports = [];
+    for (const engine of ["interpreter", "jit"]) {
+      const { code, out, err, files } = await skep(["run", ...argv, "--engine", engine, "--json"]);
+      expect({ code, err }).toEqual({ code: 0, err: "" });
+      const { nsPerPacket, engine: named, ...rest } = JSON.parse(out);
+      expect(named).toBe(engine);
+      expect(nsPerPacket).toBeGreaterThan(0);
+      reports.push({ ...rest, files: [...files].map(([name, bytes]) => [name, toHex(bytes)]) });
+    }
+    expect(reports[1]).toEqual(reports[0]);
+    return reports[1];
+  };
+
+  it.each([
+    ["the demo", [GUARD, "--event", "drops=drop_event"]],
+    ["bytes after each run", [GUARD, "--each"]],
+    ["a range of packets", [GUARD, "--filter", "20..120"]],
+    [
+      "an interface and a CPU",
+      [PACKETS, "--prog", "xdp_count", "--ifindex", "1", "--cpus", "2", "--cpu", "1"],
+    ],
+    ["a capture of what passed", [PACKETS, "--prog", "xdp_shape", "--write", "out.pcapng"]],
+    [
+      "a capture of what changed",
+      [PACKETS, "--prog", "tc_touch", "--write", "o.pcap", "--write-only", "changed"],
+    ],
+    ["packets from the network header on", [PACKETS, "--prog", "filter", "--write", "o.pcapng"]],
+    ["events of every packet", [PACKETS, "--prog", "xdp_share"]],
+  ])("gives the same for %s", async (_what, argv) => {
+    const { packets } = await same([...argv, "--pcap", TRAFFIC]);
+    expect(packets).toBeGreaterThan(90);
+  });
+
+  it("names the packet that stops it", async () => {
+    const argv = [
+      "run",
+      PACKETS,
+      "--prog",
+      "xdp_count",
+      "--pcap",
+      TRAFFIC,
+      "--engine",
+      "jit",
+      "--max-insns",
+      "3",
+    ];
+    const { code, err } = await skep(argv);
+    expect(code).toBe(1);
+    expect(err).toContain("packet 1: ");
   });
 });

@@ -8,7 +8,7 @@ import {
   type Program,
   readObject,
 } from "../../object/index.ts";
-import { ENGINES, type EngineName } from "../../runtime/index.ts";
+import { type EmbeddedProgram, ENGINES, type EngineName } from "../../runtime/index.ts";
 import { readBtfFile } from "../btf-file.ts";
 import {
   type Command,
@@ -25,14 +25,23 @@ import { nodeHost } from "../node-host.ts";
 import { contextBuilder } from "../run/context.ts";
 import { EventLog, isEventMap } from "../run/event-log.ts";
 import {
+  type BatchRunner,
   type ExecuteOptions,
   execute,
+  executeBatches,
   type Totals,
   WRITE_CHOICES,
   type WriteChoice,
 } from "../run/execute.ts";
 import { parseAssignment } from "../run/globals.ts";
-import { capturePackets, hexPackets, type InputNotes, type PacketRange, parseRange } from "../run/input.ts";
+import {
+  captureBatches,
+  capturePackets,
+  hexPackets,
+  type InputNotes,
+  type PacketRange,
+  parseRange,
+} from "../run/input.ts";
 import { fillMap, type ReadableEntry, readEntries } from "../run/map-values.ts";
 import { chooseProgram, parseProgramType, shortType } from "../run/program-choice.ts";
 import { formatReport, type RunReport } from "../run/report.ts";
@@ -169,7 +178,7 @@ export const run: Command = {
         json ? undefined : limit,
       );
       const output = await openCapture(io, options.text("write"), values);
-      const totals = await execute(loaded, packetsOf(io, values, notes), {
+      const how: ExecuteOptions = {
         repeat: options.number("repeat") ?? 1,
         each: options.flag("each"),
         cpu: options.number("cpu") ?? 0,
@@ -177,7 +186,16 @@ export const run: Command = {
         contextFor: contextBuilder(loaded, values.ctx as Uint8Array | undefined, options.number("ifindex")),
         consume: () => events.consume(),
         write: output?.write,
-      }).finally(() => output?.file.close());
+      };
+      const totals = await (engine === "jit" && inBatches(values)
+        ? executeBatches(
+            loaded,
+            captureBatches(io, options.text("pcap") as string, rangeOf(values), notes),
+            how,
+            inThread(loaded),
+          )
+        : execute(loaded, packetsOf(io, values, notes), how)
+      ).finally(() => output?.file.close());
       const report = makeReport(path, collection, loaded, engine, totals, notes, trace, numCpus, events);
       io.out(
         json
@@ -219,10 +237,28 @@ function withType(spec: CollectionSpec, prog: string | undefined, type: string |
   };
 }
 
+/** May the packets run in batches? Contexts of the user's own and repeats are for each packet by itself. */
+function inBatches(values: OptionValues): boolean {
+  const options = readOptions(values);
+  const alone = values.ctx === undefined && values.hex === undefined && options.number("repeat") === 1;
+  return alone && options.text("pcap") !== undefined;
+}
+
+/** Batch after batch in this thread. */
+function inThread(program: EmbeddedProgram): BatchRunner {
+  return async function* (batches, options) {
+    for await (const batch of batches) yield { batch, result: program.runBatch(batch, options(batch)) };
+  };
+}
+
+function rangeOf(values: OptionValues): PacketRange {
+  return (values.filter as PacketRange | undefined) ?? ALL_PACKETS;
+}
+
 /** The packets of the command line; one empty input for programs that are given a context alone. */
 function packetsOf(io: Io, values: OptionValues, notes: InputNotes) {
   const options = readOptions(values);
-  const range = (values.filter as PacketRange | undefined) ?? ALL_PACKETS;
+  const range = rangeOf(values);
   const pcap = options.text("pcap");
   const hex = (values.hex as readonly Uint8Array[] | undefined) ?? [];
   if (pcap !== undefined && hex.length > 0) throw new UsageError("--pcap and --hex exclude each other");
@@ -286,6 +322,11 @@ function perCpuMaps(collection: Collection): ReadonlySet<string> {
   return new Set([...collection.maps].flatMap(([name, { type }]) => (type.includes("PERCPU") ? [name] : [])));
 }
 
+function meanTime({ packets, coldPackets, coldNs, warmNs }: Totals): number {
+  if (packets > coldPackets) return warmNs / (packets - coldPackets);
+  return coldPackets === 0 ? 0 : coldNs / coldPackets;
+}
+
 function makeReport(
   object: string,
   collection: Collection,
@@ -308,7 +349,7 @@ function makeReport(
     engine,
     packets: totals.packets,
     bytes: totals.bytes,
-    nsPerPacket: totals.packets < 2 ? totals.firstNs : totals.warmNs / (totals.packets - 1),
+    nsPerPacket: meanTime(totals),
     verdicts: totals.verdicts,
     ...(Object.keys(totals.redirects).length > 0 && { redirects: totals.redirects }),
     ...(notes.skipped.size > 0 && { skipped: Object.fromEntries(notes.skipped) }),

@@ -1,5 +1,13 @@
 import { BpfError, type Diagnostic } from "../../base/index.ts";
-import { CaptureDecoder, linkTypeName, toEthernet } from "../../capture/index.ts";
+import {
+  type CaptureBlock,
+  CaptureDecoder,
+  type CapturePacket,
+  LINK_TYPES,
+  linkTypeName,
+  toEthernet,
+} from "../../capture/index.ts";
+import { type PacketBatch, packPackets } from "../../object/index.ts";
 import { UsageError, wholeNumber } from "../command.ts";
 import type { Io } from "../io.ts";
 
@@ -9,6 +17,12 @@ export interface InputPacket {
   readonly data: Uint8Array;
   readonly timestampNs: bigint;
   readonly originalLength: number;
+}
+
+/** Packets in a row, and what is known of each. */
+export interface InputBatch extends PacketBatch {
+  /** For those who need more than its bytes. */
+  packet(index: number): InputPacket;
 }
 
 /** What reading the input found besides packets. */
@@ -46,6 +60,17 @@ export async function* capturePackets(
   range: PacketRange,
   notes: InputNotes,
 ): AsyncGenerator<InputPacket> {
+  for await (const batch of captureBatches(io, path, range, notes))
+    for (let index = 0; index < batch.spans.length >> 1; index++) yield batch.packet(index);
+}
+
+/** The same packets as they come out of the file, many at a time. */
+export async function* captureBatches(
+  io: Io,
+  path: string,
+  range: PacketRange,
+  notes: InputNotes,
+): AsyncGenerator<InputBatch> {
   const size = await io.fileSize(path);
   const progress = io.progress(size ?? 0, "bytes");
   const decoder = new CaptureDecoder();
@@ -53,25 +78,13 @@ export async function* capturePackets(
   let bytesRead = 0;
   try {
     for await (const chunk of io.readChunks(path)) {
-      for (const packet of decoder.push(chunk)) {
-        number++;
-        if (number < range.first) continue;
+      for (const block of decoder.pushBlocks(chunk)) {
+        const before = number;
+        number += block.spans.length >> 1;
+        const first = Math.max(0, range.first - 1 - before);
+        const last = Math.min(number, range.last) - before;
+        if (first < last) yield ethernetBatch(block, before, first, last, notes);
         if (number > range.last) return;
-        const data = toEthernet(packet.data, packet.linkType);
-        if (data === undefined) {
-          const reason =
-            linkTypeName(packet.linkType) === undefined
-              ? `link type ${packet.linkType} is not known`
-              : `no IP packet in a ${linkTypeName(packet.linkType)} frame`;
-          notes.skipped.set(reason, (notes.skipped.get(reason) ?? 0) + 1);
-          continue;
-        }
-        yield {
-          number,
-          data,
-          timestampNs: packet.timestampNs,
-          originalLength: packet.originalLength + data.length - packet.data.length,
-        };
       }
       bytesRead += chunk.length;
       progress.update(bytesRead);
@@ -83,6 +96,45 @@ export async function* capturePackets(
   } finally {
     progress.stop();
   }
+}
+
+/** Packets `first` to `last` (exclusive) of a block; `before` packets came before it. */
+function ethernetBatch(
+  block: CaptureBlock,
+  before: number,
+  first: number,
+  last: number,
+  notes: InputNotes,
+): InputBatch {
+  if (block.linkType === LINK_TYPES.ETHERNET)
+    return {
+      bytes: block.bytes,
+      spans: block.spans.subarray(2 * first, 2 * last),
+      packet: (index) => {
+        const packet = block.packet(first + index);
+        return inputPacket(packet, packet.data, before + first + index + 1);
+      },
+    };
+  const packets: InputPacket[] = [];
+  for (let index = first; index < last; index++) {
+    const packet = block.packet(index);
+    const data = toEthernet(packet.data, packet.linkType);
+    if (data !== undefined) {
+      packets.push(inputPacket(packet, data, before + index + 1));
+      continue;
+    }
+    const reason =
+      linkTypeName(packet.linkType) === undefined
+        ? `link type ${packet.linkType} is not known`
+        : `no IP packet in a ${linkTypeName(packet.linkType)} frame`;
+    notes.skipped.set(reason, (notes.skipped.get(reason) ?? 0) + 1);
+  }
+  return { ...packPackets(packets.map(({ data }) => data)), packet: (index) => packets[index] };
+}
+
+function inputPacket(packet: CapturePacket, data: Uint8Array, number: number): InputPacket {
+  const { timestampNs, originalLength } = packet;
+  return { number, data, timestampNs, originalLength: originalLength + data.length - packet.data.length };
 }
 
 /** Packets given on the command line. */

@@ -13,7 +13,10 @@ export interface RunReport {
   readonly engine: string;
   readonly packets: number;
   readonly bytes: number;
-  /** Mean time of one run of the program, nanoseconds; the first (cold) packet counts only when it is the only one. */
+  /**
+   * Mean time of one run of the program, nanoseconds; in a batch, with the building of its context. The first (cold)
+   * packet or batch counts only when it is the only one.
+   */
   readonly nsPerPacket: number;
   /** Runs by what they returned. */
   readonly verdicts: Readonly<Record<string, number>>;
