@@ -2,6 +2,7 @@ export * from "./attach/attacher.ts";
 export * from "./attach/link.ts";
 export * from "./context.ts";
 export * from "./kernel.ts";
+export { createMap, type MapSurroundings } from "./load/create-map.ts";
 export { type FeatureName, featureNames } from "./load/features.ts";
 export * from "./load/kernel-facts.ts";
 export * from "./maps/linux-map.ts";

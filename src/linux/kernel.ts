@@ -7,8 +7,10 @@ import {
   type LinuxKernelOptions,
   type LoadOptions,
   type ProgramSpec,
+  type StructOpsSpec,
   setGlobals,
   setKconfig,
+  withMapSizes,
 } from "../object/index.ts";
 import { targetOfSection } from "./attach/index.ts";
 import type { LinuxContext } from "./context.ts";
@@ -16,6 +18,8 @@ import { uploadBtf } from "./load/btf-upload.ts";
 import { createMap } from "./load/create-map.ts";
 import { KernelFacts, possibleCpus } from "./load/kernel-facts.ts";
 import { loadProgram } from "./load/load-program.ts";
+import { createStructOps, StructOpsMap } from "./load/struct-ops.ts";
+import { globalsOf } from "./maps/globals.ts";
 import type { LinuxMap } from "./maps/linux-map.ts";
 import type { LinuxProgram } from "./program.ts";
 import { Sys } from "./sys/index.ts";
@@ -56,38 +60,34 @@ export class RunningKernel implements LinuxKernel {
       });
     }
     const { context } = this;
-    const chosen = choosePrograms(spec, options.programs);
+    const structOps = chooseStructOps(spec, options.structOps);
+    const chosen = choosePrograms(spec, options.programs, structOps);
     const settled = this.settle(spec, options);
     const maps = new Map<string, LinuxMap>();
     const programs = new Map<string, LinuxProgram>();
     const links: Link[] = [];
     const close = (): void => {
       for (const link of links.splice(0).reverse()) link.close();
-      for (const program of programs.values()) {
-        context.programs.delete(program.id);
-        program.close();
-      }
-      for (const map of [...maps.values()].reverse()) {
-        context.maps.delete(map.id);
-        map.close();
-      }
+      for (const program of programs.values()) program.close();
+      for (const map of [...maps.values()].reverse()) map.close();
       btf?.fd.close();
     };
     const lines = chosen.flatMap((program) => program.lines);
     const btf = settled.btf && uploadBtf(context, settled.btf, lines);
     try {
       for (const map of settled.maps) {
-        const made = createMap(context, map, { btf: settled.btf, btfFd: btf?.fd, made: maps });
-        maps.set(map.name, made);
-        context.maps.set(made.id, made);
+        maps.set(map.name, createMap(context, map, { btf: settled.btf, btfFd: btf?.fd, made: maps }));
       }
       for (const map of settled.maps) if (map.frozen) maps.get(map.name)?.freeze();
+      for (const variable of structOps) {
+        if (settled.btf === undefined) continue;
+        maps.set(variable.name, createStructOps(context, variable, settled.btf, btf?.fd));
+      }
       for (const program of chosen) {
-        const loaded = loadProgram(context, program, { spec: settled, options, maps, btf });
-        programs.set(program.name, loaded);
-        context.programs.set(loaded.id, loaded);
+        programs.set(program.name, loadProgram(context, program, { spec: settled, options, maps, btf }));
       }
       fillSlots(settled, maps, programs);
+      for (const map of maps.values()) if (map instanceof StructOpsMap) map.fill(programs);
     } catch (error) {
       close();
       throw error;
@@ -97,7 +97,8 @@ export class RunningKernel implements LinuxKernel {
       links.push(...made);
       return made;
     };
-    return { spec: settled, programs, maps, attachAll, [Symbol.dispose]: close };
+    const globals = globalsOf(maps.values());
+    return { spec: settled, programs, maps, globals, attachAll, [Symbol.dispose]: close };
   }
 
   [Symbol.dispose](): void {
@@ -118,17 +119,30 @@ export class RunningKernel implements LinuxKernel {
         config: { ...facts.config, ...options.kconfig },
       });
     }
-    const sizes = options.maxEntries;
-    if (sizes === undefined) return settled;
-    const maps = settled.maps.map((map) =>
-      sizes[map.name] === undefined ? map : { ...map, maxEntries: sizes[map.name] },
-    );
-    return { ...settled, maps };
+    return withMapSizes(settled, options);
   }
 }
 
-function choosePrograms(spec: CollectionSpec, names: readonly string[] | undefined): readonly ProgramSpec[] {
-  if (names === undefined) return spec.programs.filter(({ autoload }) => autoload);
+function chooseStructOps(
+  spec: CollectionSpec,
+  names: readonly string[] | undefined,
+): readonly StructOpsSpec[] {
+  return spec.structOps.filter(({ name, autoload }) => names?.includes(name) ?? autoload);
+}
+
+/** Those named; else those that load by themselves, where struct_ops programs need a variable that is created. */
+function choosePrograms(
+  spec: CollectionSpec,
+  names: readonly string[] | undefined,
+  structOps: readonly StructOpsSpec[],
+): readonly ProgramSpec[] {
+  if (names === undefined) {
+    const used = (program: string, among: readonly StructOpsSpec[]): boolean =>
+      among.some(({ funcs }) => funcs.some((func) => func.program === program));
+    return spec.programs.filter(({ name, type, autoload }) =>
+      type === "BPF_PROG_TYPE_STRUCT_OPS" && used(name, spec.structOps) ? used(name, structOps) : autoload,
+    );
+  }
   return names.map((name) => {
     const program = spec.programs.find((candidate) => candidate.name === name);
     if (program !== undefined) return program;

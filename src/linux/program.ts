@@ -41,6 +41,7 @@ export class LinuxProgram implements LinuxProgramPort {
     this.log = log;
     const info = objectInfo(context.sys, handle, PROG_INFO_SIZE);
     this.id = info?.getUint32(4, true) ?? 0;
+    context.programs.set(this.id, this);
     this.verifiedInsns = info?.getUint32(VERIFIED_INSNS, true) ?? 0;
   }
 
@@ -66,6 +67,7 @@ export class LinuxProgram implements LinuxProgramPort {
   }
 
   close(): void {
+    this.context.programs.delete(this.id);
     this.handle.close();
   }
 }

@@ -175,7 +175,8 @@ function kconfigBytes(
   return integerBytes(number, size, byteOrder);
 }
 
-function integerBytes(value: bigint, size: number, byteOrder: "little" | "big"): Uint8Array {
+/** `value` in `size` bytes, two's complement. */
+export function integerBytes(value: bigint, size: number, byteOrder: "little" | "big"): Uint8Array {
   const out = new Uint8Array(size);
   for (let i = 0; i < size; i++) {
     out[byteOrder === "little" ? i : size - 1 - i] = Number(BigInt.asUintN(8, value >> BigInt(8 * i)));

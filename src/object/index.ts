@@ -5,6 +5,7 @@ export * from "./globals.ts";
 export * from "./kernel.ts";
 export { linkObjects } from "./link-objects.ts";
 export * from "./linux-kernel.ts";
+export * from "./map-sizes.ts";
 export { isMapInMap, kernelMapName } from "./map-types.ts";
 export * from "./object-relocations.ts";
 export * from "./packet-batch.ts";

@@ -23,6 +23,8 @@ export interface LoadOptions {
   readonly targetBtf?: Btf;
   /** Per map: replaces `max_entries`. */
   readonly maxEntries?: Readonly<Record<string, number>>;
+  /** Per map: replaces `value_size`, where an object leaves it to its loader (stack traces). */
+  readonly valueSizes?: Readonly<Record<string, number>>;
   /** Values for `.kconfig` externs, such as `{ CONFIG_HZ: 1000 }`. */
   readonly kconfig?: Readonly<Record<string, GlobalValue>>;
   /** Per program: a loaded program and the function of it that `freplace` replaces or `fentry`, `fexit` trace. Linux only. */

@@ -1,6 +1,6 @@
 import type { BpfError } from "../base/index.ts";
 import type { Btf } from "../btf/index.ts";
-import type { BpfMap, Collection, Kernel, LoadOptions, Program, UpdateFlag } from "./kernel.ts";
+import type { BpfMap, Collection, GlobalValue, Kernel, LoadOptions, Program, UpdateFlag } from "./kernel.ts";
 import type { CollectionSpec, ProgramSpec } from "./spec.ts";
 
 /** How to open the Linux kernel. */
@@ -36,7 +36,25 @@ export interface LinuxKernel extends Kernel {
 /** What Linux loaded. */
 export interface LinuxCollection extends Collection {
   readonly programs: ReadonlyMap<string, LinuxProgramPort>;
+  /** Struct_ops variables too, by name. */
   readonly maps: ReadonlyMap<string, LinuxMapPort>;
+  /** Global variables by name: live, in the memory that the programs use. */
+  readonly globals: ReadonlyMap<string, GlobalVariable>;
+}
+
+/** A global variable of a loaded collection. */
+export interface GlobalVariable {
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** False for `const` ones. */
+  readonly writable: boolean;
+  /** The variable itself, not a copy. @throws BpfError `linux/closed`. */
+  readonly bytes: Uint8Array;
+  /** The value by its type; bytes where the object has no type for it. */
+  get(): GlobalValue;
+  /** @throws BpfError `linux/frozen` for constants, `btf/bad-value`. */
+  set(value: GlobalValue): void;
 }
 
 /** A loaded program. */

@@ -1,11 +1,11 @@
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
-import { MAP_TYPES, type MapTypeName } from "../../src/abi/index.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { errnoName, MAP_TYPES, type MapTypeName } from "../../src/abi/index.ts";
 import { BpfError, fromHex, toHex } from "../../src/base/index.ts";
-import type { MapSpec } from "../../src/object/index.ts";
-import { createMap, type EmbeddedMap, type MapModule } from "../../src/runtime/maps/index.ts";
+import { createMap as createLinuxMap, type LinuxMap, type RunningKernel } from "../../src/linux/index.ts";
+import type { BpfMap, MapSpec } from "../../src/object/index.ts";
+import { createMap, type MapModule } from "../../src/runtime/maps/index.ts";
 import { openKernelModule } from "../../src/runtime/wasm-module.ts";
+import { openRunningKernel, whyNoLinux } from "../linux/open.ts";
 import { MAP_CASES, type MapCase, type MapShape, type MapStep, PLAIN_TYPES } from "./map-cases.ts";
 
 const NUM_CPUS = 2;
@@ -37,24 +37,45 @@ function specOf(shape: MapShape, name: string, inner?: MapSpec): MapSpec {
   };
 }
 
-/** A case's maps in the embedded kernel. */
-class EmbeddedCase {
-  readonly map: EmbeddedMap;
-  private readonly inners: EmbeddedMap[];
+/** A map that the suite runs on. */
+type MapUnderTest = BpfMap & BatchMap;
+type BatchMap = Pick<
+  LinuxMap,
+  "lookupBatch" | "lookupAndDeleteBatch" | "updateBatch" | "deleteBatch" | "close"
+>;
 
-  constructor(row: MapCase) {
-    this.inners = (row.inners ?? []).map((shape, i) =>
+/** A case's maps in one of the kernels. */
+class LiveCase {
+  readonly map: MapUnderTest;
+  private readonly inners: readonly MapUnderTest[];
+  private readonly numCpus: number;
+
+  constructor(map: MapUnderTest, inners: readonly MapUnderTest[], numCpus: number) {
+    this.map = map;
+    this.inners = inners;
+    this.numCpus = numCpus;
+  }
+
+  static embedded(row: MapCase): LiveCase {
+    const inners = (row.inners ?? []).map((shape, i) =>
       createMap(module, specOf(shape, `inner${i}`), { id: 100 + i, numCpus: NUM_CPUS }),
     );
-    const inner = row.inners && specOf(row.inners[0], "inner");
-    this.map = createMap(module, specOf(row, "map", inner), {
+    const map = createMap(module, specOf(row, "map", innerOf(row)), {
       id: 1,
       numCpus: NUM_CPUS,
       registry: {
-        mapById: (id) => this.inners.find((map) => map.id === id),
+        mapById: (id) => inners.find((map) => map.id === id),
         programById: () => undefined,
       },
     });
+    return new LiveCase(map, inners, NUM_CPUS);
+  }
+
+  static linux({ context }: RunningKernel, row: MapCase): LiveCase {
+    const create = (spec: MapSpec) =>
+      createLinuxMap(context, spec, { btf: undefined, btfFd: undefined, made: new Map() });
+    const inners = (row.inners ?? []).map((shape, i) => create(specOf(shape, `inner${i}`)));
+    return new LiveCase(create(specOf(row, "map", innerOf(row))), inners, context.numCpus);
   }
 
   close(): void {
@@ -122,60 +143,80 @@ class EmbeddedCase {
     if (text.startsWith("@")) {
       return new Uint8Array(new Uint32Array([this.inners[Number(text.slice(1))].id]).buffer);
     }
-    return text.startsWith("*") ? fromHex(text.slice(1).repeat(NUM_CPUS)) : fromHex(text);
+    return text.startsWith("*") ? fromHex(text.slice(1).repeat(this.numCpus)) : fromHex(text);
   }
 
   private text(value: Uint8Array | undefined): string {
     if (value === undefined) return "ENOENT";
-    if (this.inners.length > 0) return `@${new DataView(value.buffer).getUint32(0, true) - 100}`;
+    if (this.inners.length > 0) {
+      const id = new DataView(value.buffer).getUint32(0, true);
+      return `@${this.inners.findIndex((inner) => inner.id === id)}`;
+    }
     const text = toHex(value);
     if (!MAP_TYPES[this.map.type].perCpu) return text;
-    const one = text.slice(0, text.length / NUM_CPUS);
-    return one.repeat(NUM_CPUS) === text ? `*${one}` : text;
+    const one = text.slice(0, text.length / this.numCpus);
+    return one.repeat(this.numCpus) === text ? `*${one}` : text;
   }
 }
+
+function innerOf(row: MapCase): MapSpec | undefined {
+  return row.inners && specOf(row.inners[0], "inner");
+}
+
+const outcomes = (live: LiveCase, row: MapCase) =>
+  row.steps.map((step) => [...step.slice(0, -1), live.outcome(step)]);
 
 describe("embedded kernel", () => {
   it.each(MAP_CASES)("$name", (row) => {
     const used = module.exports.allocatedBytes();
-    const maps = new EmbeddedCase(row);
-    const got = row.steps.map((step) => [...step.slice(0, -1), maps.outcome(step)]);
-    expect(got).toEqual(row.steps);
-    maps.close();
+    const live = LiveCase.embedded(row);
+    expect(outcomes(live, row)).toEqual(row.steps);
+    live.close();
     expect(module.exports.allocatedBytes()).toBe(used);
   });
 });
 
-// ---- the same over the running kernel ----
+const reason = whyNoLinux();
 
-interface LinuxAnswer {
-  readonly cpus: number;
-  readonly creates: readonly string[];
-  readonly cases: readonly (readonly string[])[];
-}
+describe.skipIf(reason !== undefined)(`the running kernel ${reason ?? ""}`, () => {
+  let kernel: RunningKernel;
+  beforeAll(async () => {
+    kernel = await openRunningKernel();
+  });
+  afterAll(() => kernel[Symbol.dispose]());
+
+  it.each(MAP_CASES)("$name", (row) => {
+    const live = LiveCase.linux(kernel, row);
+    try {
+      expect(outcomes(live, row)).toEqual(row.steps);
+    } finally {
+      live.close();
+    }
+    expect(kernel.held.fds).toBe(0);
+  });
+
+  it("creation: the same errno as embedded for sizes, counts and flags around every limit", () => {
+    const { sys } = kernel.context;
+    const differences = createGrid()
+      .map((row) => {
+        const [mapType, keySize, valueSize, maxEntries, mapFlags, mapExtra] = row;
+        const input = { mapType, keySize, valueSize, maxEntries, mapFlags, mapExtra };
+        const { result } = sys.tryBpf("BPF_MAP_CREATE", input);
+        if (result >= 0) sys.call("close", result);
+        return {
+          row,
+          linux: result >= 0 ? "ok" : errnoName(result),
+          embedded: embeddedCreate(row),
+        };
+      })
+      .filter(({ linux, embedded }) => linux !== embedded);
+    expect(differences).toEqual([]);
+  });
+});
+
+// ---- the grid of creations ----
 
 type CreateRow = readonly [id: number, key: number, value: number, max: number, flags: number, extra: number];
-
-function askLinux(creates: readonly CreateRow[], cases: readonly MapCase[]): LinuxAnswer | string {
-  if (process.platform !== "linux" || process.arch !== "x64") return "not Linux on x86-64";
-  if (process.getuid?.() !== 0) return "not root";
-  const withId = (shape: MapShape) => ({ ...shape, id: MAP_TYPES[shape.type].id });
-  const input = {
-    creates,
-    cases: cases.map((row) => ({ ...withId(row), inners: row.inners?.map(withId) ?? [] })),
-  };
-  const run = spawnSync("python3", [join(import.meta.dirname, "linux-maps.py")], {
-    input: JSON.stringify(input),
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-  });
-  if (run.error) return `python3: ${run.error.message}`;
-  if (run.status !== 0) throw new Error(run.stderr);
-  const answer = JSON.parse(run.stdout) as LinuxAnswer; // written by linux-maps.py
-  return answer.creates.length > 0 && answer.creates.every((outcome) => outcome === "EPERM")
-    ? "bpf(2) is not permitted here"
-    : answer;
-}
 
 /** Sizes, counts and flags around every limit of the `map_alloc_check`s; nothing that takes much memory. */
 function createGrid(): CreateRow[] {
@@ -236,24 +277,3 @@ function embeddedCreate([id, key, value, max, flags, extra]: CreateRow): string 
     throw error;
   }
 }
-
-describe("Linux says the same", () => {
-  it("step by step", (context) => {
-    const answer = askLinux([[2, 4, 4, 1, 0, 0]], MAP_CASES);
-    if (typeof answer === "string") return context.skip(answer);
-    for (const [i, row] of MAP_CASES.entries()) {
-      const got = row.steps.map((step, j) => [...step.slice(0, -1), answer.cases[i][j]]);
-      expect.soft(got, row.name).toEqual(row.steps);
-    }
-  });
-
-  it("creation: same errno for sizes, counts and flags around every limit", (context) => {
-    const grid = createGrid();
-    const answer = askLinux(grid, []);
-    if (typeof answer === "string") return context.skip(answer);
-    const differences = grid
-      .map((row, i) => ({ row, linux: answer.creates[i], embedded: embeddedCreate(row) }))
-      .filter(({ linux, embedded }) => linux !== embedded);
-    expect(differences).toEqual([]);
-  });
-});

@@ -163,11 +163,6 @@ function withoutExterns(btf: Btf): { types: BtfType[]; standIn: number } {
         return { type: entry.type, offset: i * 4, size: 4 };
       });
       types[id] = { ...type, size: vars.length * 4, vars };
-    } else if (type.kind === "datasec" && type.name === ".kconfig") {
-      for (const { type: id } of type.vars) {
-        const target = types[id];
-        if (target.kind === "var") types[id] = { ...target, linkage: "global" };
-      }
     }
   }
   return { types, standIn: intId };

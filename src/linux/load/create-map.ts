@@ -27,11 +27,15 @@ export function createMap(context: LinuxContext, spec: MapSpec, around: MapSurro
   const pinned = spec.pinning === "by-name" ? openPinned(context, wanted) : undefined;
   const fd = pinned ?? createFd(context, wanted, around);
   const map = new LinuxMap(context, wanted, around.btf, fd);
-  if (spec.data !== undefined && pinned === undefined && spec.type !== "BPF_MAP_TYPE_ARENA") {
-    fill(map, spec.data);
+  if (pinned !== undefined) return map;
+  try {
+    if (spec.data !== undefined) fill(map, spec.data);
+    if (spec.pinning === "by-name") pinByName(context, map);
+    return map;
+  } catch (error) {
+    map.close();
+    throw error;
   }
-  if (spec.pinning === "by-name" && pinned === undefined) pinByName(context, map);
-  return map;
 }
 
 /** Sizes that the number of CPUs or the page size decides, as libbpf does. */
@@ -116,7 +120,12 @@ const NET_ADMIN: ReadonlySet<MapTypeName> = new Set([
   "BPF_MAP_TYPE_XSKMAP",
 ]);
 
+/** Global variables: through bpf(2), or for an arena, which has no elements, through its memory. */
 function fill(map: LinuxMap, data: Uint8Array): void {
+  if (map.type === "BPF_MAP_TYPE_ARENA") {
+    map.memory().set(data);
+    return;
+  }
   const value = new Uint8Array(map.spec.valueSize);
   value.set(data.subarray(0, value.length));
   map.update(new Uint8Array(4), value);

@@ -4,6 +4,7 @@ import {
   applyCoreRelocations,
   attachTargetOf,
   type CollectionSpec,
+  type CoreApplication,
   type LoadOptions,
   type ProgramSpec,
   targetType,
@@ -51,7 +52,8 @@ export function loadProgram(
   }
   const { sys, facts } = context;
   const typed = withRuntimeAttachType(context, { ...program, type });
-  const relocated = { ...typed, insns: relocate(context, typed, around) };
+  const core = relocate(context, typed, around);
+  const relocated = { ...typed, insns: core.insns };
   const { insns, fdArray } = resolveReferences(context, around.spec, relocated, around.maps);
   const target = attachTarget(context, typed, around);
   const fds = fdArray.length === 0 ? undefined : int32s(fdArray.map((fd) => fd?.number ?? 0));
@@ -94,6 +96,7 @@ export function loadProgram(
   throw rejection(context, around.spec, relocated, {
     errno: result,
     log: logText(log),
+    poisoned: core.diagnostics,
     needs: programTypeRow(type).capabilities,
   });
 }
@@ -108,8 +111,12 @@ function withRuntimeAttachType(
     : program;
 }
 
-function relocate(context: LinuxContext, program: ProgramSpec, around: ProgramSurroundings): Uint8Array {
-  if (program.coreRelocations.length === 0) return program.insns;
+function relocate(
+  context: LinuxContext,
+  program: ProgramSpec,
+  around: ProgramSurroundings,
+): Pick<CoreApplication, "insns" | "diagnostics"> {
+  if (program.coreRelocations.length === 0) return { insns: program.insns, diagnostics: [] };
   const { btf } = around.spec;
   const target = around.options.targetBtf ?? context.facts.btf;
   if (btf === undefined || target === undefined) {
@@ -124,7 +131,7 @@ function relocate(context: LinuxContext, program: ProgramSpec, around: ProgramSu
   }
   const applied = applyCoreRelocations(program, btf, target);
   if (applied.error !== undefined) throw applied.error;
-  return applied.insns;
+  return applied;
 }
 
 interface LoadTarget {

@@ -1,5 +1,5 @@
 import { type Capability, errnoName } from "../../abi/index.ts";
-import { BpfError, type SourceLocation } from "../../base/index.ts";
+import { BpfError, type Diagnostic, type SourceLocation } from "../../base/index.ts";
 import type { CollectionSpec, ProgramSpec } from "../../object/index.ts";
 import type { LinuxContext } from "../context.ts";
 import { linuxError, missingCapabilities } from "../sys/index.ts";
@@ -12,9 +12,15 @@ export function rejection(
   context: LinuxContext,
   spec: CollectionSpec,
   program: ProgramSpec,
-  facts: { readonly errno: number; readonly log: string; readonly needs: readonly Capability[] },
+  facts: {
+    readonly errno: number;
+    readonly log: string;
+    readonly needs: readonly Capability[];
+    /** Instructions that CO-RE found no target for: reaching one is an error that the kernel's log cannot explain. */
+    readonly poisoned: readonly Diagnostic[];
+  },
 ): BpfError {
-  const { errno, log, needs } = facts;
+  const { errno, log, needs, poisoned } = facts;
   const doing = `loading program '${program.name}'`;
   const errnoText = errnoName(errno) ?? String(-errno);
   const missing = errnoText === "EPERM" ? missingCapabilities(needs) : [];
@@ -22,6 +28,22 @@ export function rejection(
     return linuxError(errno, { doing, command: "BPF_PROG_LOAD", needs, subject: program.name });
   }
   const { message, insn } = lastWord(log);
+  const poison = poisoned.find((finding) => finding.insn === insn);
+  if (poison !== undefined) {
+    const source = sourceOf(program, insn);
+    return new BpfError(
+      "linux/rejected",
+      `prog '${program.name}': CO-RE relocation reached: ${poison.message}`,
+      {
+        subject: program.name,
+        errno: errnoText,
+        log,
+        insn,
+        ...(source && { source }),
+        ...(poison.hint && { hint: poison.hint }),
+      },
+    );
+  }
   const rejected = { errno: errnoText, log, kernelBtf: context.facts.btf?.btf };
   const explained = context.options.explain?.(spec, program, rejected);
   const at = explained?.insn ?? insn;

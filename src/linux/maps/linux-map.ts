@@ -5,7 +5,7 @@ import type { BpfMap, LinuxMapPort, MapBatch, MapSpec, Program, UpdateFlag } fro
 import type { LinuxContext } from "../context.ts";
 import { objectInfo, pinObject } from "../object-info.ts";
 import type { BpfCommand, Fd, Mapping } from "../sys/index.ts";
-import { linuxError } from "../sys/index.ts";
+import { linuxError, MAP_FIXED, MAP_SHARED } from "../sys/index.ts";
 import { slotValue } from "./slot-value.ts";
 
 /** A map in the kernel. */
@@ -33,6 +33,7 @@ export class LinuxMap implements LinuxMapPort {
     this.handle = handle;
     this.id = objectInfo(context.sys, handle, 8)?.getUint32(4, true) ?? 0;
     const { perCpu } = mapTypeRow(spec.type);
+    context.maps.set(this.id, this);
     this.valueBytes = perCpu ? alignUp(spec.valueSize, 8) * context.numCpus : spec.valueSize;
   }
 
@@ -116,13 +117,17 @@ export class LinuxMap implements LinuxMapPort {
   }
 
   memory(): Uint8Array {
+    const { type, valueSize, maxEntries, mapExtra } = this.spec;
+    const arena = type === "BPF_MAP_TYPE_ARENA";
+    const length = arena ? maxEntries * PAGE : alignUp(valueSize, 8) * maxEntries;
     this.mapping ??= this.context.sys.mmap({
       fd: this.handle,
-      length: alignUp(alignUp(this.spec.valueSize, 8) * this.spec.maxEntries, PAGE),
+      length: alignUp(length, PAGE),
       writable: !this.isFrozen && (this.spec.flags & BPF_F_RDONLY_PROG) === 0,
       doing: `mapping '${this.name}' into memory`,
+      ...(arena && mapExtra !== 0n && { address: mapExtra, flags: MAP_SHARED | MAP_FIXED }),
     });
-    return this.mapping.bytes.subarray(0, alignUp(this.spec.valueSize, 8) * this.spec.maxEntries);
+    return this.mapping.bytes.subarray(0, length);
   }
 
   pin(path: string): void {
@@ -131,14 +136,19 @@ export class LinuxMap implements LinuxMapPort {
 
   /** Unmaps and closes. The map itself lives on while programs, pins or others hold it. */
   close(): void {
+    const { maps } = this.context;
+    if (maps.get(this.id) === this) maps.delete(this.id);
     this.mapping?.close();
     this.handle.close();
   }
 
   private read(command: "BPF_MAP_LOOKUP_ELEM" | "BPF_MAP_LOOKUP_AND_DELETE_ELEM", key: Uint8Array) {
-    this.checkKey(key);
-    const value = new Uint8Array(this.valueBytes);
-    const { result } = this.context.sys.tryBpf(command, { mapFd: this.handle, key, value });
+    // A bloom filter has no keys: what is looked for is a value.
+    const bloom = this.type === "BPF_MAP_TYPE_BLOOM_FILTER";
+    if (!bloom) this.checkKey(key);
+    const value = bloom ? this.valueIn(key).bytes.slice() : new Uint8Array(this.valueBytes);
+    const input = { mapFd: this.handle, key: bloom ? undefined : key, value };
+    const { result } = this.context.sys.tryBpf(command, input);
     if (result === -ERRNO.ENOENT) return undefined;
     if (result < 0) throw this.error(result, command, "looking up in");
     return value;
