@@ -1,7 +1,7 @@
 import { decode, functionStarts } from "../isa/index.ts";
-import { sourceAt } from "./causes.ts";
 import type { VerifierEnv } from "./env.ts";
 import type { VerifierProgram, VerifyOptions } from "./input.ts";
+import { sourceAt } from "./places.ts";
 import { type Difference, type DifferenceKind, type MeetingPoint, PruningTrace } from "./pruning.ts";
 import { WalkTrace } from "./trace.ts";
 import { verify } from "./verify.ts";

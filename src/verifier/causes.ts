@@ -19,7 +19,9 @@ import {
 } from "../isa/index.ts";
 import { describeRegister, describeSlot } from "./describe.ts";
 import type { VerifierEnv } from "./env.ts";
-import type { Verdict, VerifierError, VerifierProgram, VerifyOptions } from "./input.ts";
+import { type Held, heldAt } from "./held.ts";
+import type { CoreAccess, Verdict, VerifierError, VerifierProgram, VerifyOptions } from "./input.ts";
+import { accessAt, sourceAt } from "./places.ts";
 import { type Step, WalkTrace } from "./trace.ts";
 import { verify } from "./verify.ts";
 
@@ -47,6 +49,8 @@ export interface Cause {
   /** What was known of the place after the instruction (before it, for the refused one). */
   readonly known: string;
   readonly source?: SourceLocation;
+  /** Type and field, where CO-RE says. */
+  readonly access?: CoreAccess;
 }
 
 /** A conditional jump on the rejected path. */
@@ -88,12 +92,16 @@ export function explainRejection(
   const quiet: VerifyOptions = { ...options, logLevel: 0 };
   const trace = new WalkTrace();
   if (!sameRejection(verify(program, { ...quiet, onState: observer(trace.record) }), error)) return none;
-  const path = trace.pathTo(trace.last, MAX_STEPS);
+  const walked = trace.pathTo(trace.last, MAX_STEPS);
   const insns = decode(program.insns);
   const reporter = new Reporter(program, insns);
-  const branches = branchesOf(path, insns, reporter);
+  const branches = branchesOf(walked, insns, reporter);
   const whole = { path: branches.slice(-MAX_BRANCHES), pathLength: branches.length };
-  if (path.at(-1)?.insn !== error.insn) return { causes: [], ...whole };
+  // A loop is refused before its instruction is walked again: the round before tells how it came back.
+  const path = walked.slice(0, walked.findLastIndex(({ insn }) => insn === error.insn) + 1);
+  if (path.length === 0) return { causes: [], ...whole };
+  const held = heldAt(path, insns, error, (insn) => /^call (.*)/.exec(reporter.text(insn))?.[1]);
+  if (held !== undefined) return { causes: reporter.heldChain(path, held), ...whole };
   const slice = sliceOf(path, insns, offenders(path, insns, error));
   const known = knowledge(program, quiet, slice);
   return { causes: reporter.chain(slice, known), ...whole };
@@ -143,10 +151,13 @@ function offenders(path: readonly Step[], insns: InsnTable, error: VerifierError
   switch (classOf(opcode)) {
     case Class.LDX:
       return [register(frame, insns.src[insn])];
-    case Class.ST:
-    case Class.STX:
     case Class.ALU:
     case Class.ALU64:
+      return usesSourceRegister(opcode)
+        ? [register(frame, insns.dst[insn]), register(frame, insns.src[insn])]
+        : [register(frame, insns.dst[insn])];
+    case Class.ST:
+    case Class.STX:
       return [register(frame, insns.dst[insn])];
     case Class.JMP:
     case Class.JMP32:
@@ -340,9 +351,30 @@ class Reporter {
     return disassembleAt(insns, insn);
   }
 
+  private access(insn: number): { access?: CoreAccess } {
+    const access = accessAt(this.program, insn);
+    return access === undefined ? {} : { access };
+  }
+
   source(insn: number): { source?: SourceLocation } {
     const source = sourceAt(this.program, insn);
     return source === undefined ? {} : { source };
+  }
+
+  /** What was taken, where the path left the way to giving it back, and the exit. */
+  heldChain(path: readonly Step[], { acquire, branch, release }: Held): Cause[] {
+    const row = (at: number, kind: CauseKind, place: string, known: string): Cause => {
+      const { insn } = path[at];
+      return { kind, insn, text: this.text(insn), place, known, ...this.source(insn) };
+    };
+    const causes = [row(acquire, "origin", "from here on", "held")];
+    if (branch !== undefined && release !== undefined) {
+      const line = sourceAt(this.program, release.insn)?.line;
+      const where = line === undefined ? `instruction ${release.insn}` : `line ${line}`;
+      causes.push(row(branch, "lost", "the other way", `leads to ${release.name}() at ${where}`));
+    }
+    causes.push(row(path.length - 1, "refused", "at the exit", "still held"));
+    return causes;
   }
 
   private link(step: SlicedStep, next: SlicedStep, frame: number, known: Knowledge): Cause | undefined {
@@ -378,20 +410,9 @@ class Reporter {
       place: `${name}${whose}`,
       known: known ?? "",
       ...this.source(insn),
+      ...this.access(insn),
     };
   }
-}
-
-/** The source line that an instruction belongs to. */
-export function sourceAt(program: Pick<VerifierProgram, "lines">, insn: number): SourceLocation | undefined {
-  let found: VerifierProgram["lines"][number] | undefined;
-  for (const line of program.lines) {
-    if (line.insn > insn) break;
-    found = line;
-  }
-  if (found === undefined) return undefined;
-  const { file, line, column, text } = found;
-  return { file, line, column, text };
 }
 
 /** Loops repeat their links: the same one in a row is told once; of what is left, the ends matter most. */

@@ -116,6 +116,7 @@ function packetText(range: number, type: number): string {
 }
 
 const U64_MAX = (1n << 64n) - 1n;
+const U32_FULL = 0xffffffffn;
 const S64_MIN = -(1n << 63n);
 const S64_MAX = (1n << 63n) - 1n;
 
@@ -128,6 +129,11 @@ function describeScalar(env: VerifierEnv, row: number): string {
   const umax = u64(UMAX);
   const smin = s64(SMIN);
   const smax = s64(SMAX);
+  const s32Min = i32[row + S32_MIN];
+  const s32Max = i32[row + S32_MAX];
+  if (umin === 0n && umax === U32_FULL && (s32Min > -0x80000000 || s32Max < 0x7fffffff)) {
+    return `a 32-bit number, signed from ${s32Min} to ${s32Max}`;
+  }
   if (smin >= 0n && umax < U64_MAX) return `a number from ${number(umin)} to ${number(umax)}`;
   if (smin > S64_MIN || smax < S64_MAX) {
     const low = smin > S64_MIN ? `from ${number(smin)}` : "of unknown minimum";
@@ -138,8 +144,8 @@ function describeScalar(env: VerifierEnv, row: number): string {
   if (u32Max < 0xffffffff) {
     return `any number whose low 32 bits are ${i32[row + U32_MIN] >>> 0} to ${u32Max}`;
   }
-  if (i32[row + S32_MIN] > -0x80000000 || i32[row + S32_MAX] < 0x7fffffff) {
-    return `any number whose low 32 bits, signed, are ${i32[row + S32_MIN]} to ${i32[row + S32_MAX]}`;
+  if (s32Min > -0x80000000 || s32Max < 0x7fffffff) {
+    return `any number whose low 32 bits, signed, are ${s32Min} to ${s32Max}`;
   }
   return "any number";
 }

@@ -1,6 +1,6 @@
-import { HELPERS } from "../abi/index.ts";
+import { HELPERS, type ProgramTypeName } from "../abi/index.ts";
 import { decode, isHelperCall } from "../isa/index.ts";
-import type { Explanation } from "./causes.ts";
+import type { Cause, Explanation } from "./causes.ts";
 import type { VerifierCode } from "./errors.ts";
 import { ERROR_HELP } from "./help.ts";
 import type { VerifierError, VerifierProgram } from "./input.ts";
@@ -27,6 +27,12 @@ export function hintFor(
 ): string | undefined {
   const known = explanation?.causes.findLast(({ kind }) => kind === "refused")?.known ?? "";
   const facts: Facts = { program, error, text: error.lines.join("\n"), known, explanation };
+  const { access } = error;
+  if (access?.missing) {
+    const what = access.field === "" ? access.type : `${access.type} has no field ${access.field}`;
+    const test = access.field === "" ? "bpf_core_type_exists()" : "bpf_core_field_exists()";
+    return `${what}${access.field === "" ? " is missing" : ""} in the target kernel's types: ask ${test} first, or give the right --btf`;
+  }
   return SPECIAL[error.code]?.(facts) ?? ERROR_HELP[error.code]?.cure;
 }
 
@@ -44,9 +50,77 @@ const RELEASED_BY: Readonly<Record<string, string>> = {
   map_lookup_elem: "bpf_sk_release()",
 };
 
+/** How a program of this type gives up early. */
+function giveUp({ type }: VerifierProgram): string {
+  return `return ${RETURNS[type] ?? "0"};`;
+}
+
+const RETURNS: Partial<Record<ProgramTypeName, string>> = {
+  BPF_PROG_TYPE_XDP: "XDP_PASS",
+  BPF_PROG_TYPE_SCHED_CLS: "TC_ACT_OK",
+  BPF_PROG_TYPE_SCHED_ACT: "TC_ACT_OK",
+  BPF_PROG_TYPE_CGROUP_SKB: "1",
+  BPF_PROG_TYPE_CGROUP_SOCK: "1",
+  BPF_PROG_TYPE_CGROUP_SOCK_ADDR: "1",
+  BPF_PROG_TYPE_SK_SKB: "SK_PASS",
+  BPF_PROG_TYPE_SK_MSG: "SK_PASS",
+};
+
+/** The variable that a source line assigns a call's result to: `c` of `struct s *c = bpf_map_lookup_elem(…)`. */
+function assigned(cause: Cause | undefined, call: string): string | undefined {
+  const [, name] = new RegExp(`(\\w+)\\s*=[^=;]*\\b${call}\\(`).exec(cause?.source?.text ?? "") ?? [];
+  return name;
+}
+
+/** The pointer of `tcp->dest`, when the line follows just one. */
+function followed(text: string): string | undefined {
+  const names = new Set([...text.matchAll(/(\w+)->\w/g)].map(([, name]) => name));
+  return names.size === 1 ? [...names][0] : undefined;
+}
+
+/** A path that keeps what it took: the call to make, and where the path left the way to it. */
+function releaseHint({ program, explanation }: Facts): string | undefined {
+  const taken = explanation?.causes.find(({ kind, place }) => kind === "origin" && place === "from here on");
+  if (taken === undefined) return undefined;
+  const call = taken.text.replace(/^call /, "");
+  const left = explanation?.causes.find(({ place }) => place === "the other way");
+  const at = (cause: Cause): string =>
+    cause.source === undefined ? `instruction ${cause.insn}` : `line ${cause.source.line}`;
+  const what = releaseCall(taken, call);
+  if (what === undefined) return undefined;
+  const where = left === undefined ? "before every return" : `before the return that ${at(left)} leads to`;
+  const alone = left === undefined ? `, and ${giveUp(program)} does not give it back` : "";
+  return `${what} ${where}: ${call}() at ${at(taken)} took it${alone}`;
+}
+
+/** The call in C that gives back what a call took, with the program's own variable. */
+function releaseCall(taken: Cause, call: string): string | undefined {
+  const [, argument] = /\bbpf_spin_lock\(([^;]*)\)/.exec(taken.source?.text ?? "") ?? [];
+  const name = assigned(taken, call) ?? "p";
+  const known: Readonly<Record<string, string>> = {
+    bpf_spin_lock: `bpf_spin_unlock(${argument ?? "&v->lock"});`,
+    bpf_rcu_read_lock: "bpf_rcu_read_unlock();",
+    bpf_preempt_disable: "bpf_preempt_enable();",
+    bpf_local_irq_save: "bpf_local_irq_restore(&flags);",
+    bpf_ringbuf_reserve: `bpf_ringbuf_discard(${name}, 0);`,
+    bpf_sk_lookup_tcp: `bpf_sk_release(${name});`,
+    bpf_sk_lookup_udp: `bpf_sk_release(${name});`,
+    bpf_skc_lookup_tcp: `bpf_sk_release(${name});`,
+    bpf_obj_new_impl: `bpf_obj_drop(${name});`,
+    bpf_task_acquire: `bpf_task_release(${name});`,
+    bpf_task_from_pid: `bpf_task_release(${name});`,
+    bpf_cgroup_acquire: `bpf_cgroup_release(${name});`,
+    bpf_cgroup_from_id: `bpf_cgroup_release(${name});`,
+    bpf_cgroup_ancestor: `bpf_cgroup_release(${name});`,
+    bpf_cpumask_create: `bpf_cpumask_release(${name});`,
+    bpf_cpumask_acquire: `bpf_cpumask_release(${name});`,
+  };
+  return known[call];
+}
+
 /** Hints that know the program's figures; undefined falls back to the table. */
 const SPECIAL: Partial<Record<VerifierCode, (facts: Facts) => string | undefined>> = {
-  "verifier/packet-bounds": ({ text }) => {
+  "verifier/packet-bounds": ({ text, program, error }) => {
     const [, off, size, id, range] =
       /invalid access to packet, off=(-?\d+) size=(\d+), R\d+\(id=(\d+),off=-?\d+,r=(-?\d+)\)/.exec(text) ??
       [];
@@ -54,21 +128,31 @@ const SPECIAL: Partial<Record<VerifierCode, (facts: Facts) => string | undefined
     const need = Number(off) + Number(size);
     const checked =
       Number(range) > 0 ? `only ${range} bytes are checked on this path` : "no byte is checked on this path";
-    return id === "0"
-      ? `${checked}: compare first, if (data + ${need} > data_end) return …;`
-      : `${checked}, counted from the variable offset: compare the pointer itself, if (p + ${need} > data_end) return …; and read through the same p`;
+    const stop = giveUp(program);
+    const header = followed(error.source?.text ?? "");
+    if (id !== "0") {
+      return `${checked}, counted from the variable offset: compare the pointer itself, if ((void *)${header ?? "p"} + ${need} > data_end) ${stop} and read through the same pointer`;
+    }
+    const whole =
+      header === undefined ? "" : ` or, for all of it, if ((void *)(${header} + 1) > data_end) ${stop}`;
+    return `${checked}: compare first, if (data + ${need} > data_end) ${stop}${whole}`;
   },
-  "verifier/invalid-mem-access": ({ text, known, explanation }) => {
+  "verifier/invalid-mem-access": ({ text, known, explanation, program, error }) => {
     if (/_or_null'|or_null_/.test(text) || / or NULL/.test(known)) {
       const call = explanation?.causes.find(
         ({ kind, text: made }) => kind === "origin" && made.startsWith("call "),
       );
       const what = call === undefined ? "the pointer" : `what ${call.text.slice(5)}() returns`;
-      return `compare ${what} with NULL before using it: if (!p) return …;`;
+      const name = assigned(call, call?.text.slice(5) ?? "") ?? "p";
+      return `compare ${what} with NULL before using it: if (!${name}) ${giveUp(program)}`;
     }
     const lost = explanation?.causes.findLast(({ kind }) => kind === "lost");
     if (lost?.text.startsWith("call ")) {
       return `${lost.text.slice(5)}() may move the packet: read data and data_end from the context again after it, and check the bounds again`;
+    }
+    if (/'scalar'/.test(text) && error.access !== undefined && error.access.field !== "") {
+      const pointer = followed(error.source?.text ?? "") ?? "p";
+      return `this is a number, not a pointer the verifier knows: read kernel memory with BPF_CORE_READ(${pointer}, ${error.access.field.replaceAll(".", ", ")}), or get a typed pointer (bpf_get_current_task_btf(), fentry and tp_btf arguments)`;
     }
     if (/'scalar'/.test(text)) {
       return "this is a number, not a pointer the verifier knows: read kernel memory with BPF_CORE_READ() or bpf_probe_read_kernel(); reload data and data_end after helpers that move the packet";
@@ -82,6 +166,40 @@ const SPECIAL: Partial<Record<VerifierCode, (facts: Facts) => string | undefined
     const check = limit === undefined ? "i >= MAX" : `i > ${limit}`;
     return `${known === "" ? "" : `it is ${known}; `}use an unsigned type and check if (${check}) return …; before`;
   },
+  "verifier/unbounded-pointer-offset": ({ explanation, program, text }) => {
+    if (!/min value/.test(text)) return undefined;
+    const refused = explanation?.causes.findLast(
+      ({ kind, known }) => kind === "refused" && /number/.test(known),
+    );
+    if (refused === undefined) return undefined;
+    // Before it was scaled to the elements' size the index says most.
+    const bounded = explanation?.causes.findLast(({ known }) => /number from -\S+ to \d+$/.test(known));
+    const index = bounded ?? refused;
+    const [, max] = / to (\d+)$/.exec(index.known) ?? [];
+    const check = max === undefined ? "if (i < 0 || i >= MAX)" : `if (i < 0 || i > ${max})`;
+    return `${index.place} is ${index.known}, so it may be negative: make the index unsigned (__u32 i), or check both ends, ${check} ${giveUp(program)}`;
+  },
+  "verifier/stack-out-of-bounds": ({ text }) => {
+    const [, off] = /off=(-\d+) size=/.exec(text) ?? [];
+    if (off === undefined || Number(off) >= -512) return undefined;
+    return `this function's variables need ${-Number(off)} bytes of stack, there are 512: keep large buffers in the value of a per-CPU array map`;
+  },
+  "verifier/needs-gpl": ({ program, error }) => {
+    const insns = decode(program.insns);
+    const helper = isHelperCall(insns, error.insn) ? HELPER_NAMES.get(insns.imm[error.insn]) : undefined;
+    return helper === undefined
+      ? undefined
+      : `bpf_${helper}() is for programs under the GPL: declare char LICENSE[] SEC("license") = "GPL"; (or "Dual BSD/GPL"), this one says "${program.license}"`;
+  },
+  "verifier/lock-held": releaseHint,
+  "verifier/rcu-locked": releaseHint,
+  "verifier/preempt-disabled": releaseHint,
+  "verifier/irq-disabled": releaseHint,
+  "verifier/infinite-loop": ({ known, error }) => {
+    const [, condition] = /\b(?:while|for)\s*\((.*)\)/.exec(error.source?.text ?? "") ?? [];
+    if (condition === undefined || known === "") return undefined;
+    return `the condition (${condition.trim()}) can stay true for ever: nothing known changes from round to round. Count the rounds, for (int i = 0; i < 1000 && …; i++), or use bpf_loop()`;
+  },
   "verifier/uninitialized-register": ({ explanation }) => {
     const origin = explanation?.causes.find(({ kind }) => kind === "origin");
     if (!origin?.text.startsWith("call ")) return undefined;
@@ -92,7 +210,10 @@ const SPECIAL: Partial<Record<VerifierCode, (facts: Facts) => string | undefined
     if (min === undefined) return undefined;
     return min === max ? `return ${min} on every path` : `return a value from ${min} to ${max} on every path`;
   },
-  "verifier/reference-leak": ({ program, text }) => {
+  "verifier/reference-leak": (facts) => {
+    const hint = releaseHint(facts);
+    if (hint !== undefined) return hint;
+    const { program, text } = facts;
     const [, at] = /alloc_insn=(\d+)/.exec(text) ?? [];
     if (at === undefined) return undefined;
     const insns = decode(program.insns);
@@ -104,9 +225,9 @@ const SPECIAL: Partial<Record<VerifierCode, (facts: Facts) => string | undefined
     return `release what ${where} acquires before every return, error paths too${by === undefined ? "" : `: ${by}`}`;
   },
   "verifier/invalid-stack-read": ({ text }) => {
-    const [, off, byte] = /invalid read from stack .*off (-?\d+)\+(\d+)/.exec(text) ?? [];
+    const [, off, byte, size] = /invalid read from stack .*off (-?\d+)\+(\d+) size (\d+)/.exec(text) ?? [];
     if (off === undefined) return undefined;
-    return `byte fp${Number(off) + Number(byte)} was never written: initialise the whole variable, padding included (struct s v = {}; or __builtin_memset)`;
+    return `byte ${byte} of the ${size} bytes at fp${off} was never written: initialise the whole variable, padding included (struct s v = {}; or __builtin_memset)`;
   },
   "verifier/size-unbounded": ({ known }) =>
     known === ""
@@ -115,7 +236,7 @@ const SPECIAL: Partial<Record<VerifierCode, (facts: Facts) => string | undefined
   "verifier/size-negative": ({ known }) =>
     known === ""
       ? undefined
-      : `the size is ${known}: use an unsigned type, or check if (size < 0 || size > sizeof(buf)) return …;`,
+      : `the size is ${known}: bound it before, with an unsigned type: if (size > sizeof(buf)) size = sizeof(buf);`,
 };
 
 /** `invalid access to map value, value_size=48 off=40 size=16`: the greatest offset that still fits. */
@@ -126,12 +247,12 @@ function lastIndex(text: string): number | undefined {
   return last >= 0 ? last : undefined;
 }
 
-function boundsCheck({ text, known }: Facts): string | undefined {
+function boundsCheck({ text, known, program }: Facts): string | undefined {
   const last = lastIndex(text);
   if (last === undefined) return undefined;
   const [, off, size] = /_size=\d+ off=(-?\d+) size=(\d+)/.exec(text) ?? [];
   if (!known.includes("number from") && !known.includes("any number")) {
     return `bytes ${off} to ${Number(off) + Number(size) - 1} are read or written, the memory ends with byte ${last + Number(size) - 1}: access less of it, or make it larger`;
   }
-  return `it is ${known}, and the offset may be at most ${last}: check the index before the access, with an unsigned type, and use the checked variable from there on`;
+  return `it is ${known}, and the offset may be at most ${last}: check the last result before the access, if (offset > ${last}) ${giveUp(program)} with an unsigned type, and compute nothing from it behind the check`;
 }

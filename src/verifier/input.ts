@@ -1,6 +1,6 @@
 import type { AttachTypeName, MapTypeName, ProgramTypeName } from "../abi/index.ts";
 import type { SourceLocation } from "../base/index.ts";
-import type { Btf } from "../btf/index.ts";
+import type { Btf, CoreRelocationKind } from "../btf/index.ts";
 import type { FuncInfo, LineInfo } from "../object/index.ts";
 import type { RejectErrno, VerifierCode } from "./errors.ts";
 
@@ -21,6 +21,8 @@ export interface VerifierProgram {
   /** Functions, by ascending slot; empty without `func_info`. */
   readonly funcs: readonly FuncInfo[];
   readonly lines: readonly LineInfo[];
+  /** What CO-RE relocations made of instructions, by ascending slot; for messages only. */
+  readonly accesses?: readonly CoreAccess[];
   readonly license: string;
   readonly flags: VerifierProgramFlags;
   /** Kernel types (`vmlinux`); undefined: what needs them is answered "unsupported". */
@@ -35,6 +37,19 @@ export interface VerifierProgram {
   readonly structOpsMember?: number;
   /** freplace / fentry of a program: the target. */
   readonly target?: VerifierProgram;
+}
+
+/** What a CO-RE relocation says of an instruction. */
+export interface CoreAccess {
+  /** Slot. */
+  readonly insn: number;
+  readonly kind: CoreRelocationKind;
+  /** `"struct task_struct"` */
+  readonly type: string;
+  /** `"mm.pgd"`; `""` for relocations of types. Enumerators: `"NAME"`. */
+  readonly field: string;
+  /** The target's types have no such thing: the instruction was made invalid, as libbpf does. */
+  readonly missing: boolean;
 }
 
 /** `prog_flags` of BPF_PROG_LOAD. */
@@ -122,6 +137,8 @@ export interface VerifierError {
   /** Slot being verified; -1: before the walk. */
   readonly insn: number;
   readonly source?: SourceLocation;
+  /** Type and field that the instruction accesses, where CO-RE says. */
+  readonly access?: CoreAccess;
 }
 
 /** What the verifier found out besides the answer. */

@@ -2,6 +2,7 @@ import type { AttachTypeName, MapTypeName, ProgramTypeName } from "../abi/index.
 import { BpfError } from "../base/index.ts";
 import { type Btf, BtfIndex, essentialName } from "../btf/index.ts";
 import {
+  type AppliedCoreRelocation,
   applyCoreRelocations,
   type CollectionSpec,
   CoreMatcher,
@@ -12,7 +13,7 @@ import {
   type Resolution,
   resolveProgram,
 } from "../object/index.ts";
-import type { VerifierMap, VerifierProgram, VerifierProgramFlags } from "./input.ts";
+import type { CoreAccess, VerifierMap, VerifierProgram, VerifierProgramFlags } from "./input.ts";
 
 /** What a loader would know or decide. */
 export interface ProgramOfOptions {
@@ -64,8 +65,9 @@ export function verifierProgram(
   }
   const kernel = indexOf(options.kernelBtf);
   const maps: VerifierMap[] = [];
+  const fitted = relocated(spec, program, options.targetBtf ?? kernel);
   const insns = resolveProgram(
-    { ...program, insns: relocated(spec, program, options.targetBtf ?? kernel) },
+    { ...program, insns: fitted.insns },
     new References(spec, options, kernel, maps).resolve,
   );
   const btf = acceptedBtf(spec.btf);
@@ -80,6 +82,7 @@ export function verifierProgram(
     btf,
     funcs: btf !== undefined && program.funcs.every((func) => func.btfId !== 0) ? program.funcs : [],
     lines: program.lines,
+    accesses: fitted.accesses,
     license: spec.license,
     flags: { ...program.flags, ...options.flags },
     kernelBtf: kernel?.btf,
@@ -152,11 +155,21 @@ function relocated(
   spec: CollectionSpec,
   program: ProgramSpec,
   target: Btf | BtfIndex | undefined,
-): Uint8Array {
-  if (spec.btf === undefined || program.coreRelocations.length === 0) return program.insns;
+): { readonly insns: Uint8Array; readonly accesses: readonly CoreAccess[] } {
+  if (spec.btf === undefined || program.coreRelocations.length === 0) {
+    return { insns: program.insns, accesses: [] };
+  }
   const applied = applyCoreRelocations(program, spec.btf, target);
   if (applied.error !== undefined) throw applied.error;
-  return applied.insns;
+  const accesses = applied.relos.map(coreAccess).sort((a, b) => a.insn - b.insn);
+  return { insns: applied.insns, accesses };
+}
+
+/** Reads `<byte_off> [7] struct s.a.b (0:1:0 @ offset 4)` and `<enumval_value> [9] enum e::NAME = 1`. */
+function coreAccess({ insn, kind, spec, to }: AppliedCoreRelocation): CoreAccess {
+  const path = spec.replace(/^<\S+> \[\d+\] /, "").replace(/ (?:\(\d|= ).*$/, "");
+  const [, type, field] = /^((?:struct |union |enum )?[^.:[]*)(?:\.|::)?(.*)$/.exec(path) ?? ["", path, ""];
+  return { insn, kind, type, field, missing: to === undefined };
 }
 
 /** As libbpf marks calls of kernel functions and uses of maps that are not there; the index is added. */

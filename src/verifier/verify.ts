@@ -10,6 +10,7 @@ import { DOMAIN_WASM_BASE64 } from "./generated/domain-wasm.ts";
 import type { Verdict, VerifierError, VerifierProgram, VerifierStats, VerifyOptions } from "./input.ts";
 import { Kfuncs } from "./kfuncs/port.ts";
 import { VerifierLog } from "./log.ts";
+import { accessAt, sourceAt } from "./places.ts";
 import { fieldFindings, PreChecks } from "./prechecks.ts";
 import { isKfuncCall } from "./prechecks-calls.ts";
 import { Scratch } from "./scratch.ts";
@@ -136,16 +137,16 @@ function checkSize(env: VerifierEnv, insns: InsnTable): void {
 
 function errorOf(env: VerifierEnv, rejection: Rejection): VerifierError {
   const lines = env.log.recentLines();
-  const source = env.program.lines.findLast((line) => line.insn <= env.insn);
+  const source = env.insn < 0 ? undefined : sourceAt(env.program, env.insn);
+  const access = accessAt(env.program, env.insn);
   return {
     code: rejection.code,
     message: rejection.message,
     lines: lines.length > 0 ? lines : [rejection.message],
     errno: rejection.errno,
     insn: env.insn,
-    ...(source === undefined || env.insn < 0
-      ? {}
-      : { source: { file: source.file, line: source.line, column: source.column, text: source.text } }),
+    ...(source !== undefined && { source }),
+    ...(access !== undefined && { access }),
   };
 }
 

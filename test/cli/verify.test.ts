@@ -71,6 +71,15 @@ describe("skep verify", () => {
     expect(out).toMatch(/\d+\.\d % +\d+ +×\d+ +.*guard\.bpf\.c:\d+/);
   });
 
+  it("names type and field of an access that CO-RE relocated", async () => {
+    const { out } = await verify("fixtures/mistakes/kernel-pointer.bpf.o", "--json");
+    const [{ error }] = JSON.parse(out);
+    const access = { insn: 1, kind: "field_byte_offset", type: "struct task_struct", field: "pid" };
+    expect(error.access).toEqual({ ...access, missing: false });
+    expect(error.causes.at(-1).access).toEqual(error.access);
+    expect(error.hint).toContain("BPF_CORE_READ(task, pid)");
+  });
+
   it("says, where Linux gives up, what kept paths apart and why it mattered", async () => {
     const { code, out } = await verify("fixtures/mistakes/too-complex.bpf.o");
     expect(code).toBe(1);

@@ -4,6 +4,7 @@ import {
   type Branch,
   type Budget,
   type Cause,
+  type CoreAccess,
   errorCodeOf,
   type PruningPoint,
 } from "../../verifier/index.ts";
@@ -51,7 +52,7 @@ function milliseconds(us: number): string {
 }
 
 function formatRejection(view: ProgramView, pathLength: number, io: Screen): string {
-  const { code, message, insn, source, causes, path, hint } = view.error!;
+  const { code, message, insn, source, access, causes, path, hint } = view.error!;
   const diagnostic = {
     code: code as `${string}/${string}`,
     message,
@@ -59,6 +60,9 @@ function formatRejection(view: ProgramView, pathLength: number, io: Screen): str
     ...(source !== undefined && { source }),
   };
   const lines = [formatError(diagnostic, io, view.verdict === "unsupported" ? "warning" : "error")];
+  if (access !== undefined) {
+    lines.push(`  ${pc.createColors(io.colors).dim("it accesses")} ${accessText(access)}`);
+  }
   if (causes.length > 0) lines.push(formatCauses(causes, io));
   if (path.length > 0) lines.push(formatPath(path, pathLength, io));
   if (hint !== undefined) lines.push(`${pc.createColors(io.colors).cyan("  hint:")} ${hint}`);
@@ -79,9 +83,9 @@ const CAUSE_WORDS: Readonly<Record<Cause["kind"], string>> = {
 function formatCauses(causes: readonly Cause[], io: Screen): string {
   const colors = pc.createColors(io.colors);
   const rows = columns(
-    causes.map(({ insn, text, kind, place: where, known }) => [
+    causes.map(({ insn, text, kind, place: where, known, access }) => [
       `    ${insn}`,
-      text,
+      access === undefined ? text : `${text}  ${access.type}${access.field === "" ? "" : `.${access.field}`}`,
       colors.bold(CAUSE_WORDS[kind]),
       known === "" ? "" : `${where}: ${known}`,
     ]),
@@ -96,6 +100,12 @@ function formatCauses(causes: readonly Cause[], io: Screen): string {
     lines.push(rows[i]);
   }
   return lines.join("\n");
+}
+
+/** `field pid of struct task_struct (CO-RE)` */
+function accessText({ type, field, missing }: CoreAccess): string {
+  const what = field === "" ? type : `field ${field} of ${type}`;
+  return `${what} (CO-RE${missing ? ", not in the target's types" : ""})`;
 }
 
 function sourceText(source: SourceLocation | undefined): string {

@@ -5,6 +5,7 @@ import {
   budgetOf,
   type Capabilities,
   type Cause,
+  type CoreAccess,
   type Explanation,
   explainRejection,
   hintFor,
@@ -27,6 +28,8 @@ export interface ProgramView {
     /** Slot; -1: the program as a whole. */
     readonly insn: number;
     readonly source?: SourceLocation;
+    /** Type and field that the instruction accesses, where CO-RE says. */
+    readonly access?: CoreAccess;
     readonly causes: readonly Cause[];
     /** Conditional jumps on the rejected path. */
     readonly path: readonly Branch[];
@@ -109,6 +112,7 @@ export function reportOf(
         message: error.lines.length > 1 ? error.lines.join("\n") : error.message,
         insn: error.insn,
         ...(error.source !== undefined && { source: error.source }),
+        ...(error.access !== undefined && { access: error.access }),
         causes: explanation?.causes ?? [],
         path: explanation?.path ?? [],
         ...(hint !== undefined && { hint }),
