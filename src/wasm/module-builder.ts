@@ -21,7 +21,8 @@ export type ConstExpr =
 /** Where a segment goes: into a table or memory when the module starts, or wherever code asks. */
 export type Placement = { readonly offset: ConstExpr } | "passive";
 
-type ExternKind = "func" | "table" | "memory" | "global";
+/** What a module can import and export. */
+export type ExternKind = "func" | "table" | "memory" | "global";
 const EXTERN_KINDS: Readonly<Record<ExternKind, number>> = { func: 0, table: 1, memory: 2, global: 3 };
 
 interface Import {
@@ -30,9 +31,16 @@ interface Import {
   readonly encode: (out: ByteWriter) => void;
 }
 
+/** A function's code: a {@link FuncBody}, or one that was written before. */
+export interface FuncCode {
+  /** Appends what the code section holds for a function. */
+  encode(to: ByteWriter): void;
+  readonly localNames: ReadonlyMap<number, string>;
+}
+
 interface Func {
   readonly type: number;
-  readonly body: FuncBody;
+  readonly body: FuncCode;
   readonly name: string | undefined;
 }
 
@@ -107,8 +115,13 @@ export class ModuleBuilder {
    */
   func(type: FuncType, name?: string): { readonly index: number; readonly body: FuncBody } {
     const body = new FuncBody(type.params.length);
+    return { index: this.funcOf(type, body, name), body };
+  }
+
+  /** Declares a function with code of its own; its index. */
+  funcOf(type: FuncType, body: FuncCode, name?: string): number {
     const own = this.funcs.push({ type: this.type(type.params, type.results), body, name }) - 1;
-    return { index: this.imported.func + own, body };
+    return this.imported.func + own;
   }
 
   table(limits: Limits, type: RefType = "funcref"): number {
