@@ -1,5 +1,5 @@
-// Compiles AssemblyScript to wasm and embeds it as base64: the embedded kernel (assembly/index.ts) and the verifier's
-// scalar domain (assembly/verifier/). `--check` only compares with the committed files and fails when they differ.
+// Compiles AssemblyScript to wasm and embeds it as base64: the embedded kernel (assembly/index.ts), what standalone modules are
+// linked with (assembly/ahead/) and the verifier's scalar domain (assembly/verifier/). `--check` only compares with the committed files and fails when they differ.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import asc from "assemblyscript/asc";
 
@@ -11,6 +11,14 @@ const MODULES = [
     name: "KERNEL_WASM_BASE64",
     what: "maps and interpreter",
     from: "assembly/",
+  },
+  {
+    entry: "assembly/ahead/index.ts",
+    options: ["--config", "assembly/asconfig.json", "--target", "release", "--initialMemory", "2"],
+    out: "src/aot/generated/ahead-wasm.ts",
+    name: "AHEAD_WASM_BASE64",
+    what: "maps, helpers and packets of standalone modules",
+    from: "assembly/ahead/",
   },
   {
     entry: "assembly/verifier/index.ts",

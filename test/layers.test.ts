@@ -15,6 +15,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   verifier: ["isa", "abi", "btf", "object"],
   jit: ["isa", "wasm"],
   runtime: ["isa", "abi", "btf", "object", "jit"],
+  aot: ["isa", "abi", "btf", "object", "wasm", "jit", "runtime"],
   lang: ["isa", "abi", "btf", "object"],
   linux: ["isa", "abi", "btf", "object"],
   kernel: ["isa", "abi", "btf", "object", "verifier", "runtime", "jit"],
@@ -34,7 +35,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "tools",
     "capture",
     "kernel",
-    "kernel",
+    "aot",
   ],
 };
 /** Folders that run in Node only. */

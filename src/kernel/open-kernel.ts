@@ -7,7 +7,12 @@ import type {
   LoadOptions,
   ProgramSpec,
 } from "../object/index.ts";
-import { type EmbeddedKernel, type EmbeddedKernelOptions, openEmbeddedKernel } from "../runtime/index.ts";
+import {
+  type EmbeddedKernel,
+  type EmbeddedKernelOptions,
+  openEmbeddedKernel,
+  type ProgramGate,
+} from "../runtime/index.ts";
 import { type Capabilities, hintFor, verifierProgram, verify } from "../verifier/index.ts";
 
 /** How to open the embedded kernel. */
@@ -50,13 +55,21 @@ export async function openKernel(
 async function openEmbedded(options: OpenKernelOptions): Promise<EmbeddedKernel> {
   const { unverified = false, capabilities = "root", kernelBtf, ...rest } = options;
   if (unverified) return openEmbeddedKernel(rest);
-  const kernel = kernelBtf === undefined ? undefined : new BtfIndex(kernelBtf);
   return openEmbeddedKernel({
     // Linux lets privileged programs read stack bytes they never wrote; what it accepts must run.
     uninitStack: "zero",
     ...rest,
-    gate: (spec, program, load) => refuseUnlessAccepted(spec, program, load, capabilities, kernel),
+    gate: verifierGate({ capabilities, ...(kernelBtf && { kernelBtf }) }),
   });
+}
+
+/** Refuses programs that the verifier does not accept: for `openEmbeddedKernel` and `buildStandalone`. */
+export function verifierGate({
+  capabilities = "root",
+  kernelBtf,
+}: Pick<OpenKernelOptions, "capabilities" | "kernelBtf"> = {}): ProgramGate {
+  const kernel = kernelBtf === undefined ? undefined : new BtfIndex(kernelBtf);
+  return (spec, program, load) => refuseUnlessAccepted(spec, program, load, capabilities, kernel);
 }
 
 function refuseUnlessAccepted(

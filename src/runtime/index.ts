@@ -1,3 +1,4 @@
+export * from "./ahead.ts";
 export * from "./embedded-kernel.ts";
 export { ENGINES, type EngineName } from "./engine.ts";
 export * from "./exec.ts";

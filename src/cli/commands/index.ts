@@ -1,6 +1,7 @@
 import type { Command } from "../command.ts";
 import { asm } from "./asm.ts";
 import { btf } from "./btf.ts";
+import { build } from "./build.ts";
 import { disasm } from "./disasm.ts";
 import { exec } from "./exec.ts";
 import { explain } from "./explain.ts";
@@ -9,4 +10,4 @@ import { run } from "./run.ts";
 import { verify } from "./verify.ts";
 
 /** Every command, in the order of the help text. `completion` comes from the completion library. */
-export const COMMANDS: readonly Command[] = [run, verify, explain, inspect, disasm, asm, exec, btf];
+export const COMMANDS: readonly Command[] = [run, build, verify, explain, inspect, disasm, asm, exec, btf];

@@ -1,0 +1,109 @@
+import { type HelperName, helperArgs, helperById, type ProgramTypeName } from "../abi/index.ts";
+import { BpfError } from "../base/index.ts";
+import type { FuncType } from "../wasm/index.ts";
+
+/** Helpers that `assembly/ahead/helpers.ts` has, as `bpf_NAME`. */
+const INSIDE = new Set<HelperName>([
+  "get_numa_node_id",
+  "map_delete_elem",
+  "map_lookup_elem",
+  "map_lookup_percpu_elem",
+  "map_peek_elem",
+  "map_pop_elem",
+  "map_push_elem",
+  "map_update_elem",
+  "probe_read",
+  "probe_read_kernel",
+  "probe_read_user",
+  "ringbuf_discard",
+  "ringbuf_output",
+  "ringbuf_query",
+  "ringbuf_reserve",
+  "ringbuf_submit",
+  "skb_load_bytes",
+  "skb_load_bytes_relative",
+  "skb_pull_data",
+  "skb_store_bytes",
+  "spin_lock",
+  "spin_unlock",
+  "strncmp",
+  "xdp_adjust_head",
+  "xdp_adjust_meta",
+  "xdp_adjust_tail",
+  "xdp_get_buff_len",
+  "xdp_load_bytes",
+  "xdp_store_bytes",
+]);
+
+/** Helpers that the host gives, as imports `env.bpf_NAME`: what they do is visible in their arguments alone. */
+const FROM_HOST = new Set<HelperName>([
+  "clone_redirect",
+  "fib_lookup",
+  "get_attach_cookie",
+  "get_cgroup_classid",
+  "get_current_cgroup_id",
+  "get_current_comm",
+  "get_current_pid_tgid",
+  "get_current_uid_gid",
+  "get_func_ip",
+  "get_hash_recalc",
+  "get_ns_current_pid_tgid",
+  "get_prandom_u32",
+  "get_route_realm",
+  "get_socket_cookie",
+  "get_socket_uid",
+  "jiffies64",
+  "ktime_get_boot_ns",
+  "ktime_get_coarse_ns",
+  "ktime_get_ns",
+  "ktime_get_tai_ns",
+  "perf_event_output",
+  "probe_read_kernel_str",
+  "probe_read_str",
+  "probe_read_user_str",
+  "redirect",
+  "redirect_neigh",
+  "redirect_peer",
+  "send_signal",
+  "snprintf",
+  "trace_printk",
+  "trace_vprintk",
+]);
+/** Takes as many arguments as it is given. */
+const TRACE_PRINTK: HelperName = "trace_printk";
+const ALL_ARGS = 5;
+
+/** A helper that programs of a standalone module call. */
+export interface AheadHelper {
+  readonly id: number;
+  /** Of the function: `bpf_ktime_get_ns`. */
+  readonly name: string;
+  readonly where: "inside" | "host";
+  /** All are u64, as is the answer. */
+  readonly args: number;
+}
+
+/** How a helper is done ahead of time. @throws BpfError `aot/helper` for those that need a kernel around them. */
+export function aheadHelper(id: number, type: ProgramTypeName, program: string): AheadHelper {
+  const name = helperById(id);
+  if (name !== undefined && (INSIDE.has(name) || FROM_HOST.has(name))) {
+    const args = name === TRACE_PRINTK ? ALL_ARGS : helperArgs(name, type).length;
+    return { id, name: `bpf_${name}`, where: INSIDE.has(name) ? "inside" : "host", args };
+  }
+  throw new BpfError(
+    "aot/helper",
+    `prog '${program}': helper bpf_${name ?? `#${id}`} is not available ahead of time`,
+    {
+      subject: program,
+      hint: "run the program in the embedded kernel (skep run), or leave it out with --prog",
+    },
+  );
+}
+
+/** Helpers that a standalone module may import from its host, by name (`bpf_…`), sorted. */
+export const HOST_HELPERS: readonly string[] = [...FROM_HOST].map((name) => `bpf_${name}`).sort();
+
+/** Type of a helper as a wasm function. */
+export function helperType(args: number): FuncType {
+  return { params: Array.from({ length: args }, () => "i64" as const), results: ["i64"] };
+}
