@@ -35,6 +35,10 @@ import {
   BATCH_STOP,
   BATCH_TEMPLATE,
   BATCH_XDP,
+  PACKET_BYTES,
+  PACKET_FRAG_BYTES,
+  PACKET_MAC,
+  PACKET_NETWORK,
 } from "../src/runtime/layout";
 import { ringbufQuery } from "./maps/ring-buffer";
 
@@ -139,6 +143,7 @@ function xdpContext(batch: u32, context: u32, packet: u32, length: u32, index: u
   store<u32>(context, packet, MD_DATA);
   store<u32>(context, packet + length, MD_DATA_END);
   store<u32>(context, packet, MD_DATA_META);
+  store<u32>(context - PACKET_BYTES, 0, PACKET_FRAG_BYTES);
   const interfaces = load<u32>(batch, BATCH_INTERFACES);
   if (interfaces) store<u32>(context, load<u32>(interfaces + index * 4), MD_INGRESS);
   const queues = load<u32>(batch, BATCH_QUEUES);
@@ -161,6 +166,10 @@ function skbContext(batch: u32, context: u32, packet: u32, length: u32, index: u
   store<u32>(context, data, SKB_DATA);
   store<u32>(context, data, SKB_DATA_META);
   store<u32>(context, packet + length, SKB_DATA_END);
+  const state = context - PACKET_BYTES;
+  store<u32>(state, 0, PACKET_FRAG_BYTES);
+  store<u32>(state, packet, PACKET_MAC);
+  store<u32>(state, packet + ETH_HLEN, PACKET_NETWORK);
   const type = <u32>load<u16>(packet, 12);
   store<u32>(context, type, SKB_PROTOCOL);
   // eth_type_trans for `lo`, whose address is all zero: for us only what is sent there.

@@ -7,7 +7,7 @@
 //
 // The ring is page-aligned: page 0: +0 address of the map header | page 1: +0 u64 consumer position | page 2: +0 u64
 // producer position, +8 u64 oldest uncommitted position | data from page 3.
-import { MAP_MAX_ENTRIES, MAP_VALUES } from "../../src/runtime/layout";
+import { MAP_MAX_ENTRIES, MAP_TYPE, MAP_VALUES } from "../../src/runtime/layout";
 import {
   BPF_F_NUMA_NODE,
   BPF_RB_AVAIL_DATA,
@@ -86,7 +86,7 @@ function recordBytes(length: u32): u32 {
 
 /** Address of `size` bytes to fill, or 0: flags given, too long, or full (the last two count as lost). */
 export function ringbufReserve(map: u32, size: u64, flags: u64): u32 {
-  return flags ? 0 : reserve(map, size);
+  return flags || load<u32>(map, MAP_TYPE) != TYPE_RINGBUF ? 0 : reserve(map, size);
 }
 
 function reserve(map: u32, size: u64): u32 {
@@ -143,6 +143,7 @@ export function ringbufDiscard(record: u32, flags: u64): void {
 /** 0, -EINVAL (flags) or -EAGAIN (no room). */
 export function ringbufOutput(map: u32, data: u32, size: u64, flags: u64): i32 {
   if (flags & ~(<u64>(BPF_RB_NO_WAKEUP | BPF_RB_FORCE_WAKEUP))) return -EINVAL;
+  if (load<u32>(map, MAP_TYPE) != TYPE_RINGBUF) return -EINVAL;
   const record = reserve(map, size);
   if (!record) return -EAGAIN;
   copyBytes(record, data, <u32>size);

@@ -2,6 +2,7 @@ import { BpfError } from "../base/index.ts";
 import { functionStarts, functionTarget, isFunctionLoad, isLocalCall, slotsOf } from "../isa/index.ts";
 import { type FuncBody, type FuncType, ModuleBuilder } from "../wasm/index.ts";
 import { buildGraph } from "./cfg.ts";
+import { importDirectHelpers } from "./direct-call.ts";
 import type { ModuleIndex } from "./emitter.ts";
 import { writeFunction } from "./function-writer.ts";
 import type { JitInput, JitOutput } from "./input.ts";
@@ -31,7 +32,7 @@ export function compileProgram(input: JitInput): JitOutput {
   const starts = [...new Set([...functionStarts(insns), ...input.entries])].sort((a, b) => a - b);
   const addressed = addressedFunctions(input);
   const entries = [0, ...new Set([...addressed, ...input.entries].filter((slot) => slot !== 0))];
-  const imports = declareImports(module);
+  const imports = declareImports(module, input);
   const bodies = starts.map((slot) =>
     module.func(BPF_FUNC, `bpf:${input.names.get(slot) ?? (slot === 0 ? input.name : `func_${slot}`)}`),
   );
@@ -61,7 +62,10 @@ export function compileProgram(input: JitInput): JitOutput {
   return { bytes: module.finish(), entries, hostHelpers: helpers, callsOut };
 }
 
-function declareImports(module: ModuleBuilder): Pick<ModuleIndex, "host" | "maps" | "globals"> {
+function declareImports(
+  module: ModuleBuilder,
+  input: JitInput,
+): Pick<ModuleIndex, "host" | "maps" | "direct" | "globals"> {
   module.importMemory("run", "memory", { min: 1, max: 65536 });
   module.importTable("run", "table", { min: 1 });
   const functions = <K extends string>(from: string, rows: Readonly<Record<K, FuncType>>) =>
@@ -74,7 +78,12 @@ function declareImports(module: ModuleBuilder): Pick<ModuleIndex, "host" | "maps
       module.importGlobal("run", name, { type, mutable: true }),
     ]),
   ) as Record<keyof typeof RUN_GLOBALS, number>; // the same keys
-  return { host: functions("host", HOST_IMPORTS), maps: functions("maps", MAP_IMPORTS), globals };
+  return {
+    host: functions("host", HOST_IMPORTS),
+    maps: functions("maps", MAP_IMPORTS),
+    direct: importDirectHelpers(module, input),
+    globals,
+  };
 }
 
 /** Slots of functions that a wide load names: callbacks, and targets of `callx`. */

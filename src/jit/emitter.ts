@@ -1,13 +1,22 @@
 import type { InsnTable } from "../isa/index.ts";
 import type { FuncBody } from "../wasm/index.ts";
+import type { DirectHelper } from "./direct-helpers.ts";
 import type { JitInput } from "./input.ts";
 import { type HostImport, type MapImport, type RunGlobal, STACK_SIZE } from "./surroundings.ts";
 import type { Values } from "./values.ts";
+
+/** A direct helper and the imported function that it is. */
+export interface DirectCall {
+  readonly row: DirectHelper;
+  readonly func: number;
+}
 
 /** Indices that functions of the module refer to each other by. */
 export interface ModuleIndex {
   readonly host: Readonly<Record<HostImport, number>>;
   readonly maps: Readonly<Record<MapImport, number>>;
+  /** Direct helpers of the program, by helper: what to call, and how. */
+  readonly direct: ReadonlyMap<number, DirectCall>;
   readonly globals: Readonly<Record<RunGlobal, number>>;
   /** Type index of all BPF functions. */
   readonly bpfType: number;

@@ -17,6 +17,10 @@ export interface JitInput {
   readonly zeroStack: boolean;
   /** The map whose header is at an address. */
   map(address: number): JitMap | undefined;
+  /** Helpers are Linux's, and may be called directly (`direct-helpers.ts`); default: through the host, whatever they are. */
+  readonly directHelpers?: boolean;
+  /** Name of the context's structure: some helpers are direct with one only. */
+  readonly contextName?: string;
   /** How many arguments helper `id` takes. */
   helperArgs(id: number): number;
   /** Where in a map's header lies what a program reads at this offset of a map pointer; undefined: nothing does. */

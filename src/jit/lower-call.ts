@@ -1,4 +1,5 @@
 import { accessBytes, functionTarget, MODE_MASK, Mode, Opcode, PseudoCall } from "../isa/index.ts";
+import { directCall, lowerDirect } from "./direct-call.ts";
 import type { Emitter } from "./emitter.ts";
 import type { JitMap } from "./input.ts";
 import { lowerHashLookup } from "./lower-hash.ts";
@@ -128,8 +129,13 @@ function lowerHelper(e: Emitter, slot: number, id: number, frame: CallFrame): vo
       lowerTailCall(e, map, frame);
       return;
   }
-  e.index.used.helpers.add(id);
-  callHost(e, slot, e.input.helperArgs(id), frame, () => e.f.i32Const(id), "helper");
+  const toHost = () => {
+    e.index.used.helpers.add(id);
+    callHost(e, slot, e.input.helperArgs(id), frame, () => e.f.i32Const(id), "helper");
+  };
+  const direct = directCall(e, id, map);
+  if (direct === undefined) toHost();
+  else lowerDirect(e, direct, toHost);
 }
 
 /** The map whose address a register holds, where that is known. */

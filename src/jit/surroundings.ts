@@ -72,6 +72,9 @@ export const RUN_GLOBALS = {
 /** Name of a run's global. */
 export type RunGlobal = keyof typeof RUN_GLOBALS;
 
+/** What a direct helper answers when the call is one for the host: no errno, no address. */
+export const ASK_HOST = 0x7fffffff;
+
 /** Linux: MAX_TAIL_CALL_CNT. */
 export const TAIL_CALL_LIMIT = 33;
 /** Linux: MAX_CALL_FRAMES. */

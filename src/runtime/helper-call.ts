@@ -6,6 +6,7 @@ import type { EmbeddedMap } from "./maps/map.ts";
 import type { Memory } from "./memory.ts";
 import type { PacketBuffer } from "./packet-buffer.ts";
 import type { RunState } from "./run-state.ts";
+import type { KernelExports } from "./wasm-module.ts";
 
 /**
  * A helper's (or kfunc's) view of the call being made: arguments, memory, the run. The engine has already checked the
@@ -25,6 +26,8 @@ export interface HelperCall {
   /** A view (not a copy) of `size` bytes at the address in argument n; valid until memory grows. */
   bytes(n: number, size: number): Uint8Array;
   readonly memory: Memory;
+  /** What helpers do in wasm. */
+  readonly wasm: KernelExports;
   readonly run: RunState;
   readonly host: Host;
   readonly programType: ProgramTypeName;

@@ -46,7 +46,7 @@ import type { PacketBuffer } from "./packet-buffer.ts";
 import { readRegister, registerAddress, writeProvenance, writeValue } from "./registers.ts";
 import { errorAt, violation } from "./run-error.ts";
 import type { RunState } from "./run-state.ts";
-import type { KernelModule } from "./wasm-module.ts";
+import type { KernelExports, KernelModule } from "./wasm-module.ts";
 
 /** A run that is going on: its machine, its state, the program it is in. */
 export interface ActiveRun {
@@ -105,6 +105,7 @@ const DYNPTR_BYTES = 16;
  */
 export class HelperEngine implements HelperCall {
   readonly memory: Memory;
+  readonly wasm: KernelExports;
   readonly host: Host;
   readonly heap: Heap;
   readonly state: HelperState;
@@ -123,6 +124,7 @@ export class HelperEngine implements HelperCall {
   constructor(around: HelperSurroundings) {
     this.around = around;
     this.memory = around.module.memory;
+    this.wasm = around.module.exports;
     this.host = around.host;
     this.heap = around.heap;
     this.state = around.state;

@@ -74,7 +74,7 @@ const STATUS = {
 } as const;
 /**
  * Helpers without a trace in the state of a run, so that it can be repeated inside wasm: maps, time, random numbers, ring
- * buffers' output, checksums, moving an XDP packet's ends (all repeats work on the same packet).
+ * buffers' output, and a packet's bytes, ends and checksums (all repeats work on the same packet).
  */
 const STATELESS_HELPERS: ReadonlySet<HelperName> = new Set([
   "map_lookup_elem",
@@ -97,6 +97,13 @@ const STATELESS_HELPERS: ReadonlySet<HelperName> = new Set([
   "xdp_adjust_head",
   "xdp_adjust_meta",
   "xdp_adjust_tail",
+  "xdp_load_bytes",
+  "xdp_store_bytes",
+  "skb_load_bytes",
+  "skb_store_bytes",
+  "skb_pull_data",
+  "l3_csum_replace",
+  "l4_csum_replace",
 ] as const);
 const ALL_ARGS = 5;
 /**

@@ -64,6 +64,8 @@ export function jitInput(code: LoadedCode, around: JitSurroundings): JitInput {
     metered: around.metered,
     zeroStack: around.zeroStack,
     map: (address) => mapFacts(address, around),
+    directHelpers: code.raw !== true,
+    contextName: code.context.name,
     helperArgs: (id) => {
       const name = code.raw === true || id === TRACE_PRINTK ? undefined : helperById(id);
       return name === undefined ? ALL_ARGS : helperArgs(name, code.type).length;

@@ -150,6 +150,36 @@ export const MACHINE_SHADOW = 63488;
 export const MACHINE_SLOTS = 100352;
 export const MACHINE_BYTES = 174080;
 
+// Packet of a run: PACKET_BYTES in front of the context, whose data, data_end and data_meta fields are the only place
+// where those addresses stand (a context without such a field has them here).
+export const PACKET_BYTES = 64;
+/** First byte of head room, one past the last byte of tail room. */
+export const PACKET_START = 0;
+export const PACKET_LIMIT = 4;
+/** Counts what ended the program's packet pointers. */
+export const PACKET_GENERATION = 8;
+/** Bytes behind the linear part, which the host keeps. */
+export const PACKET_FRAG_BYTES = 12;
+/** Addresses of an skb's headers; transport: 0: not set. */
+export const PACKET_MAC = 16;
+export const PACKET_NETWORK = 20;
+export const PACKET_TRANSPORT = 24;
+export const PACKET_DATA = 28;
+export const PACKET_DATA_END = 32;
+export const PACKET_DATA_META = 36;
+/** Offsets of those fields in `struct xdp_md` and `struct __sk_buff`. */
+export const XDP_DATA = 0;
+export const XDP_DATA_END = 4;
+export const XDP_DATA_META = 8;
+export const SKB_DATA = 76;
+export const SKB_DATA_END = 80;
+/** `sizeof(struct xdp_frame)`: the part of the head room that `bpf_xdp_adjust_head` may not enter. */
+export const XDP_FRAME_BYTES = 40;
+/** Linux: ETH_HLEN. */
+export const ETH_HLEN = 14;
+/** Answer of a helper in wasm that leaves the call to the host; src/jit/surroundings.ts has the same. */
+export const ASK_HOST = 0x7fffffff;
+
 // Code block: a loaded program.
 export const CODE_INSNS = 0; // address of the raw instructions
 export const CODE_SLOTS = 4; // number of 8-byte slots

@@ -1,23 +1,36 @@
+import {
+  PACKET_BYTES,
+  PACKET_DATA,
+  PACKET_DATA_END,
+  PACKET_DATA_META,
+  PACKET_FRAG_BYTES,
+  PACKET_GENERATION,
+  PACKET_LIMIT,
+  PACKET_MAC,
+  PACKET_NETWORK,
+  PACKET_START,
+  PACKET_TRANSPORT,
+} from "./layout.ts";
 import type { Memory } from "./memory.ts";
 import type { Socket } from "./network.ts";
 
+export { ETH_HLEN, XDP_FRAME_BYTES } from "./layout.ts";
+
 /** Linux: XDP_PACKET_HEADROOM, include/uapi/linux/bpf.h. */
 export const XDP_HEADROOM = 256;
-/** `sizeof(struct xdp_frame)`: the part of the head room that `bpf_xdp_adjust_head` may not enter. */
-export const XDP_FRAME_BYTES = 40;
 /** Page that an XDP frame and each of its fragments lives in. */
 export const XDP_PAGE = 4096;
 /** `SKB_DATA_ALIGN(sizeof(struct skb_shared_info))`: tail room that no packet byte may use. */
 export const SHARED_INFO_BYTES = 320;
 /** Linux: MAX_SKB_FRAGS as built by distributions. */
 export const MAX_FRAGS = 17;
-/** Linux: ETH_HLEN. */
-export const ETH_HLEN = 14;
 
 /** Room added at both ends when a buffer is made anew, so that a row of small changes costs one copy. */
 const SPARE = 4096;
 /** No program needs a longer packet; one that grows further is out of memory. */
 const MAX_BUFFER = 1 << 20;
+
+const NO_BYTES = new Uint8Array(0);
 
 /** Where a context keeps what a packet's movements change; byte offsets, -1: the context has no such field. */
 export interface PacketFields {
@@ -29,30 +42,26 @@ export interface PacketFields {
 }
 
 /**
- * The packet of a run, in linear memory: head room, optional metadata, data, tail room. All addresses. A helper that
- * moves or resizes the packet calls {@link PacketBuffer.moved}, which makes every older packet pointer of the program
- * unusable and brings the context's fields up to date.
+ * The packet of a run, in linear memory: head room, optional metadata, data, tail room. All addresses. They are kept in
+ * linear memory as well, in the context and in front of it (`PACKET_…` of `layout.ts`), where helpers in wasm find
+ * them. A helper that moves or resizes the packet calls {@link PacketBuffer.moved}, which makes every older packet
+ * pointer of the program unusable and brings the context's length up to date.
  */
 export class PacketBuffer {
   readonly memory: Memory;
-  /** Start of the buffer (first byte of the head room). */
-  start: number;
-  /** One past the last byte of tail room. */
-  limit: number;
   readonly contextAddress: number;
   readonly fields: PacketFields;
-  dataMeta: number;
-  data: number;
-  /** End of the linear part. */
-  dataEnd: number;
-  /** Multi-buffer XDP / non-linear skb: bytes that follow the linear part, outside direct access. */
-  frags: Uint8Array = new Uint8Array(0);
-  generation = 1;
-  /** What an skb knows beyond its bytes; undefined for XDP and for contexts that are no packet buffers. */
-  skb: SkbState | undefined;
+  /** Addresses of the words that `data`, `dataEnd`, `dataMeta` are kept in. */
+  private readonly dataAt: number;
+  private readonly dataEndAt: number;
+  private readonly dataMetaAt: number;
+  private readonly block: number;
+  private fragments: Uint8Array = NO_BYTES;
+  private state: Skb | undefined;
   /** Makes a bigger buffer, where the type's packets can grow; undefined: they cannot. */
   private readonly alloc: ((size: number) => number) | undefined;
 
+  /** @param contextAddress from `RunMemory`, which leaves room for the packet in front of each block. */
   constructor(
     memory: Memory,
     start: number,
@@ -62,14 +71,83 @@ export class PacketBuffer {
     alloc?: (size: number) => number,
   ) {
     this.memory = memory;
-    this.start = start;
-    this.limit = limit;
     this.contextAddress = contextAddress;
     this.fields = fields;
+    const block = contextAddress - PACKET_BYTES;
+    this.block = block;
+    this.dataAt = fields.data >= 0 ? contextAddress + fields.data : block + PACKET_DATA;
+    this.dataEndAt = fields.dataEnd >= 0 ? contextAddress + fields.dataEnd : block + PACKET_DATA_END;
+    this.dataMetaAt = fields.dataMeta >= 0 ? contextAddress + fields.dataMeta : block + PACKET_DATA_META;
+    this.start = start;
+    this.limit = limit;
+    this.generation = 1;
     this.dataMeta = start;
     this.data = start;
     this.dataEnd = start;
     this.alloc = alloc;
+  }
+
+  /** Start of the buffer (first byte of the head room). */
+  get start(): number {
+    return this.memory.view.getUint32(this.block + PACKET_START, true);
+  }
+  set start(address: number) {
+    this.memory.view.setUint32(this.block + PACKET_START, address, true);
+  }
+
+  /** One past the last byte of tail room. */
+  get limit(): number {
+    return this.memory.view.getUint32(this.block + PACKET_LIMIT, true);
+  }
+  set limit(address: number) {
+    this.memory.view.setUint32(this.block + PACKET_LIMIT, address, true);
+  }
+
+  get dataMeta(): number {
+    return this.memory.view.getUint32(this.dataMetaAt, true);
+  }
+  set dataMeta(address: number) {
+    this.memory.view.setUint32(this.dataMetaAt, address, true);
+  }
+
+  get data(): number {
+    return this.memory.view.getUint32(this.dataAt, true);
+  }
+  set data(address: number) {
+    this.memory.view.setUint32(this.dataAt, address, true);
+  }
+
+  /** End of the linear part. */
+  get dataEnd(): number {
+    return this.memory.view.getUint32(this.dataEndAt, true);
+  }
+  set dataEnd(address: number) {
+    this.memory.view.setUint32(this.dataEndAt, address, true);
+  }
+
+  /** Counts what ended the program's packet pointers; starts at 1. */
+  get generation(): number {
+    return this.memory.view.getUint32(this.block + PACKET_GENERATION, true);
+  }
+  set generation(count: number) {
+    this.memory.view.setUint32(this.block + PACKET_GENERATION, count, true);
+  }
+
+  /** Multi-buffer XDP / non-linear skb: bytes that follow the linear part, outside direct access. */
+  get frags(): Uint8Array {
+    return this.fragments;
+  }
+  set frags(bytes: Uint8Array) {
+    this.fragments = bytes;
+    this.memory.view.setUint32(this.block + PACKET_FRAG_BYTES, bytes.length, true);
+  }
+
+  /** What an skb knows beyond its bytes; undefined for XDP and for contexts that are no packet buffers. */
+  get skb(): SkbState | undefined {
+    return this.state;
+  }
+  set skb(state: SkbState | undefined) {
+    this.state = state && new Skb(this.memory, this.block, state);
   }
 
   /**
@@ -109,20 +187,16 @@ export class PacketBuffer {
     return this.dataEnd - this.data;
   }
 
-  /** Ends the validity of packet pointers and writes the present addresses into the context. */
+  /** Ends the validity of packet pointers and writes the present length into the context. */
   moved(): void {
     this.generation++;
     this.sync();
   }
 
-  /** Writes addresses and length into the context. */
+  /** Writes the length into the context. */
   sync(): void {
-    const { view } = this.memory;
-    const { data, dataEnd, dataMeta, length } = this.fields;
-    if (data >= 0) view.setUint32(this.contextAddress + data, this.data, true);
-    if (dataEnd >= 0) view.setUint32(this.contextAddress + dataEnd, this.dataEnd, true);
-    if (dataMeta >= 0) view.setUint32(this.contextAddress + dataMeta, this.dataMeta, true);
-    if (length >= 0) view.setUint32(this.contextAddress + length, this.length, true);
+    const { length } = this.fields;
+    if (length >= 0) this.memory.view.setUint32(this.contextAddress + length, this.length, true);
   }
 
   /** Copies `size` bytes at `offset` (may be negative: head room) to `to`; false when the packet is shorter. */
@@ -184,6 +258,55 @@ export interface SkbState {
   socket: Socket | undefined;
   /** Where programs find that socket's `struct bpf_sock`; 0 without one. */
   socketAddress: number;
+}
+
+/** {@link SkbState} whose headers' addresses stand in linear memory. */
+class Skb implements SkbState {
+  ipSummed: number;
+  csumLevel: number;
+  hashKnown: boolean;
+  encapsulation: boolean;
+  tunnel: TunnelInfo | undefined;
+  socket: Socket | undefined;
+  socketAddress: number;
+  private readonly memory: Memory;
+  private readonly block: number;
+
+  constructor(memory: Memory, block: number, state: SkbState) {
+    this.memory = memory;
+    this.block = block;
+    this.macHeader = state.macHeader;
+    this.networkHeader = state.networkHeader;
+    this.transportHeader = state.transportHeader;
+    this.ipSummed = state.ipSummed;
+    this.csumLevel = state.csumLevel;
+    this.hashKnown = state.hashKnown;
+    this.encapsulation = state.encapsulation;
+    this.tunnel = state.tunnel;
+    this.socket = state.socket;
+    this.socketAddress = state.socketAddress;
+  }
+
+  get macHeader(): number {
+    return this.memory.view.getUint32(this.block + PACKET_MAC, true);
+  }
+  set macHeader(address: number) {
+    this.memory.view.setUint32(this.block + PACKET_MAC, address, true);
+  }
+
+  get networkHeader(): number {
+    return this.memory.view.getUint32(this.block + PACKET_NETWORK, true);
+  }
+  set networkHeader(address: number) {
+    this.memory.view.setUint32(this.block + PACKET_NETWORK, address, true);
+  }
+
+  get transportHeader(): number {
+    return this.memory.view.getUint32(this.block + PACKET_TRANSPORT, true);
+  }
+  set transportHeader(address: number) {
+    this.memory.view.setUint32(this.block + PACKET_TRANSPORT, address, true);
+  }
 }
 
 /** `struct ip_tunnel_info` as far as programs can set and read it. */

@@ -1,4 +1,5 @@
 import { BpfError } from "../base/index.ts";
+import type { DirectFunction } from "../jit/index.ts";
 import { KERNEL_WASM_BASE64 } from "./generated/kernel-wasm.ts";
 import type { MapExports } from "./maps/map-exports.ts";
 import { Memory } from "./memory.ts";
@@ -23,10 +24,20 @@ export interface InterpreterExports {
   checkMemory(machine: number, reg: number, size: number, mode: number): number;
 }
 
+/** What assembly/helpers exports beside the direct helpers. */
+export interface HelperExports
+  extends Record<DirectFunction, (...args: (number | bigint)[]) => number | bigint> {
+  /** What reading kernel memory at an address gives that cannot be read: -ERANGE, -EFAULT. */
+  kernelFault(address: bigint): number;
+}
+
+/** All exports of the module. */
+export type KernelExports = InterpreterExports & HelperExports & Omit<MapExports, DirectFunction>;
+
 /** The wasm instance and its memory. */
 export interface KernelModule {
   readonly memory: Memory;
-  readonly exports: InterpreterExports & MapExports;
+  readonly exports: InterpreterExports & HelperExports & MapExports;
 }
 
 /** What the wasm calls back; a BpfError thrown by any of them ends the run. */

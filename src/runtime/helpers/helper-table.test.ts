@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { HELPER_TABLE_PATH, renderHelperTable } from "../../../scripts/helper-table.ts";
 import { HELPERS, type HelperName, helpersOf, type ProgramTypeName } from "../../abi/index.ts";
+import { DIRECT_HELPERS, type DirectHelper } from "../../jit/index.ts";
 import { KFUNC_TABLE } from "../kfuncs/index.ts";
 import { HELPER_DIFFERENCES } from "./differences.ts";
 import { HELPER_TABLE } from "./index.ts";
@@ -21,6 +22,13 @@ const ONLY_SYSCALL = [
 ];
 
 describe("helper table", () => {
+  it("knows direct helpers by the numbers of the ABI, with as many arguments", () => {
+    const rows = Object.entries<DirectHelper>(DIRECT_HELPERS);
+    expect(rows.map(([name, { id, args }]) => [name, id, args.length])).toEqual(
+      rows.map(([name]) => [name, HELPERS[name as HelperName].id, HELPERS[name as HelperName].args.length]),
+    );
+  });
+
   it("has a row for all 211", () => expect(Object.keys(HELPER_TABLE).length).toBe(211));
 
   it.each<[ProgramTypeName, string[]]>([

@@ -1,6 +1,5 @@
 import { NULL_PAGE } from "../layout.ts";
 import type { Memory } from "../memory.ts";
-import { EFAULT, ERANGE } from "./errno.ts";
 
 /**
  * True when [address, address + size) can be read without a fault: inside the kernel's linear memory and above the
@@ -22,17 +21,4 @@ export function readCString(memory: Memory, address: bigint, limit: number): Uin
   const nul = bytes.subarray(start, stop).indexOf(0);
   if (nul >= 0) return bytes.subarray(start, start + nul);
   return start + limit <= bytes.length ? bytes.subarray(start, start + limit) : undefined;
-}
-
-/** Linux on x86-64: user addresses end below 2^47 (TASK_SIZE_MAX), addresses have 57 significant bits. */
-const USER_END = 1n << 47n;
-const ADDRESS_BITS = 57;
-
-/**
- * What Linux answers to reading kernel memory at an address that cannot be read: -ERANGE for a user's address (null
- * among them) or one that no CPU could have, -EFAULT for a kernel address where nothing is.
- */
-export function kernelFault(address: bigint): number {
-  const canonical = BigInt.asUintN(64, BigInt.asIntN(ADDRESS_BITS, address)) === address;
-  return address < USER_END || !canonical ? -ERANGE : -EFAULT;
 }

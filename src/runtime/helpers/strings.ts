@@ -1,4 +1,5 @@
 import type { HelperCall, HelperTable } from "../helper-call.ts";
+import { direct } from "./direct.ts";
 import { EINVAL, ERANGE } from "./errno.ts";
 
 /** Numbers in text, and comparison. */
@@ -20,23 +21,13 @@ export const STRING_HELPERS = {
     call.memory.view.setBigUint64(call.u32(4), parsed.value, true);
     return parsed.consumed;
   },
-  strncmp: (call) => strncmp(call.memory.u8, call.u32(1), call.u32(3), call.u32(2)),
+  strncmp: (call) => direct(call, "strncmp"),
 } as const satisfies Partial<HelperTable>;
 
 /** Linux: BPF_STRTOX_BASE_MASK. */
 const BASE_MASK = 0x1fn;
 /** Linux copies at most this many characters after the sign. */
 const MAX_DIGITS_TEXT = 63;
-
-/** -1, 0 or 1: where the first difference of two strings within `size` bytes points. */
-function strncmp(bytes: Uint8Array, a: number, b: number, size: number): number {
-  for (let i = 0; i < size; i++) {
-    const [x, y] = [bytes[a + i], bytes[b + i]];
-    if (x !== y) return x < y ? -1 : 1;
-    if (x === 0) break;
-  }
-  return 0;
-}
 
 /**
  * Blank space, sign, prefix of the base and digits of the text in arguments 1 and 2; flags in 3.

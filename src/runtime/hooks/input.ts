@@ -1,4 +1,5 @@
 import { BpfError } from "../../base/index.ts";
+import { PACKET_BYTES } from "../layout.ts";
 import type { KernelModule } from "../wasm-module.ts";
 
 /** The error for a run whose input BPF_PROG_TEST_RUN would refuse with `errno`. */
@@ -38,7 +39,7 @@ export function requireZero(
   }
 }
 
-/** Blocks of linear memory that live as long as one `Program.run`. */
+/** Blocks of linear memory that live as long as one `Program.run`, each with PACKET_BYTES in front of it. */
 export class RunMemory {
   private readonly module: KernelModule;
   private readonly blocks: number[] = [];
@@ -61,9 +62,10 @@ export class RunMemory {
 
   /** Zeroed bytes; 0 when there is no room. */
   tryAlloc(size: number): number {
-    const address = this.module.exports.alloc(size) >>> 0;
-    if (address !== 0) this.blocks.push(address);
-    return address;
+    const address = this.module.exports.alloc(PACKET_BYTES + size) >>> 0;
+    if (address === 0) return 0;
+    this.blocks.push(address);
+    return address + PACKET_BYTES;
   }
 
   freeAll(): void {

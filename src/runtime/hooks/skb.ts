@@ -207,9 +207,6 @@ function begin(env: HookEnv, program: ProgramSpec, input: RunInput, room = 0): B
       blocks.freeAfter(1);
       packet.start = start;
       packet.limit = mac + size;
-      packet.data = fromEthernet ? mac : mac + ETH_HLEN;
-      packet.dataMeta = packet.data;
-      packet.dataEnd = packet.limit;
       packet.frags = new Uint8Array(0);
       packet.skb = received(new PacketSocket(memory.read(mac, size), protocolAt(packet, mac + ETH_HLEN - 2)));
     },

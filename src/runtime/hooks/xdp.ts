@@ -136,10 +136,8 @@ function begin(env: HookEnv, program: ProgramSpec, input: RunInput): BatchHookRu
       limit: packet.limit,
       linearMax: XDP_PAGE - XDP_HEADROOM - SHARED_INFO_BYTES,
     },
-    renew(length) {
-      packet.dataMeta = start + XDP_HEADROOM;
-      packet.data = packet.dataMeta;
-      packet.dataEnd = packet.data + length;
+    // Where the packet is stands in the context: helpers in wasm may have moved it by now.
+    renew() {
       packet.frags = new Uint8Array(0);
     },
   };

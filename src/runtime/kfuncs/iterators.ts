@@ -1,5 +1,5 @@
 import type { HelperCall, KfuncRow } from "../helper-call.ts";
-import { E2BIG, EFAULT, EINVAL, kernelFault, readable, runScope } from "../helpers/index.ts";
+import { E2BIG, EFAULT, EINVAL, readable, runScope } from "../helpers/index.ts";
 import { PTR_TO_MEM } from "../layout.ts";
 
 /** Open-coded iterators: `new`, `next` until null, `destroy`. Their state lies in the program's own struct. */
@@ -53,7 +53,7 @@ function bitsNew(call: HelperCall): number {
   call.memory.view.setInt32(at + BIT_AT, -1, true);
   if (from === 0n || words === 0) return -EINVAL;
   if (words > MAX_WORDS) return -E2BIG;
-  if (!readable(call.memory, from, words * 8)) return words === 1 ? -EFAULT : kernelFault(from);
+  if (!readable(call.memory, from, words * 8)) return words === 1 ? -EFAULT : call.wasm.kernelFault(from);
   runScope(call.run).iterators.set(at, { family: "bits", bits: call.memory.read(Number(from), words * 8) });
   return 0;
 }

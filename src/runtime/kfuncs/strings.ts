@@ -1,5 +1,5 @@
 import type { HelperCall, KfuncRow } from "../helper-call.ts";
-import { E2BIG, EFAULT, EINVAL, ENOENT, kernelFault, readable } from "../helpers/index.ts";
+import { E2BIG, EFAULT, EINVAL, ENOENT, readable } from "../helpers/index.ts";
 
 /**
  * String functions over addresses that are read without a fault. All give -ERANGE or -EFAULT for an address that cannot
@@ -62,8 +62,8 @@ function lower(byte: number): number {
 function compare(call: HelperCall, fold: (byte: number) => number): number {
   for (let i = 0; i < LIMIT; i++) {
     const [a, b] = [byteAt(call, 1, i), byteAt(call, 2, i)];
-    if (a === undefined) return kernelFault(call.u64(1));
-    if (b === undefined) return kernelFault(call.u64(2));
+    if (a === undefined) return call.wasm.kernelFault(call.u64(1));
+    if (b === undefined) return call.wasm.kernelFault(call.u64(2));
     if (fold(a) !== fold(b)) return fold(a) < fold(b) ? -1 : 1;
     if (a === 0) return 0;
   }
@@ -74,7 +74,7 @@ function compare(call: HelperCall, fold: (byte: number) => number): number {
 function find(call: HelperCall, n: number, limit: number, stop: (byte: number) => boolean): number {
   for (let i = 0; i < limit; i++) {
     const byte = byteAt(call, n, i);
-    if (byte === undefined) return kernelFault(call.u64(n));
+    if (byte === undefined) return call.wasm.kernelFault(call.u64(n));
     if (stop(byte)) return i;
   }
   return -E2BIG;
@@ -91,7 +91,7 @@ function findLast(call: HelperCall): number {
   let last = -ENOENT;
   for (let i = 0; i < LIMIT; i++) {
     const byte = byteAt(call, 1, i);
-    if (byte === undefined) return kernelFault(call.u64(1));
+    if (byte === undefined) return call.wasm.kernelFault(call.u64(1));
     if (byte === wanted) last = i;
     if (byte === 0) return last;
   }

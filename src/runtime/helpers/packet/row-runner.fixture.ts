@@ -4,7 +4,6 @@ import type { ProgramSpec } from "../../../object/index.ts";
 import type { HelperCall } from "../../helper-call.ts";
 import { HOOKS } from "../../hooks/index.ts";
 import type { Host } from "../../host.ts";
-import { Memory } from "../../memory.ts";
 import type { RunState } from "../../run-state.ts";
 import type { KernelModule } from "../../wasm-module.ts";
 import { loadAbsolute, PACKET_HELPERS } from "./index.ts";
@@ -37,20 +36,6 @@ export function packetHex(bytes: Uint8Array): string {
   return `${toHex(bytes.subarray(0, 64))}… ${bytes.length} bytes, sum ${(sum >>> 0).toString(16)}`;
 }
 
-/** A memory with an allocator that only ever moves up: enough for one row. */
-export function testModule(): KernelModule {
-  const memory = new Memory(new WebAssembly.Memory({ initial: 8 }));
-  let top = 65536;
-  const alloc = (size: number): number => {
-    const address = top;
-    top = (top + size + 15) & ~15;
-    while (top > memory.u8.length) memory.wasm.grow(8);
-    return address;
-  };
-  // The hooks use these two exports only.
-  return { memory, exports: { alloc, free: () => 0 } as unknown as KernelModule["exports"] };
-}
-
 const HOST: Host = {
   nowNs: () => 0n,
   realtimeNs: () => 0n,
@@ -62,9 +47,8 @@ const HOST: Host = {
   network: { mtu: (ifindex) => (ifindex === 1 ? 65536 : undefined) },
 };
 
-/** Runs the row's steps through hook and helpers, without an interpreter. */
-export function runRow(row: PacketRow): RowResult {
-  const module = testModule();
+/** Runs the row's steps through hook and helpers, without an engine. */
+export function runRow(row: PacketRow, module: KernelModule): RowResult {
   const { memory } = module;
   const hook = HOOKS[row.type];
   if ("reason" in hook) throw new Error(hook.reason);
@@ -122,8 +106,10 @@ export function runRow(row: PacketRow): RowResult {
   run.leave?.(state, 1n);
   const results = run.results();
   run.end();
+  const filled = memory.read(value, VALUE_BYTES);
+  module.exports.free(value);
   return {
-    ...readValue(row, memory.read(value, VALUE_BYTES)),
+    ...readValue(row, filled),
     data: packetHex(results.data ?? new Uint8Array(0)),
     ...(row.ctx === undefined ? {} : { ctx: toHex(results.ctx ?? new Uint8Array(0)) }),
   };
@@ -141,6 +127,7 @@ export function runRow(row: PacketRow): RowResult {
       u64: (n) => values[n - 1],
       bytes: (n, size) => memory.u8.subarray(Number(values[n - 1]), Number(values[n - 1]) + size),
       memory,
+      wasm: module.exports,
       run: state,
       host: HOST,
       programType: row.type,

@@ -1,6 +1,8 @@
 import type { HelperImpl } from "../../helper-call.ts";
+import { ASK_HOST } from "../../layout.ts";
 import { ETH_HLEN } from "../../packet-buffer.ts";
-import { EFAULT, EINVAL, ENOMEM } from "../errno.ts";
+import { direct } from "../direct.ts";
+import { EFAULT, ENOMEM } from "../errno.ts";
 import {
   clearHash,
   ETH_P_IP,
@@ -14,60 +16,49 @@ import {
 } from "./sk-buff.ts";
 
 const INT_MAX = 0x7fff_ffff;
-const RECOMPUTE_CSUM = 1n;
 const INVALIDATE_HASH = 2n;
 const VLAN_HLEN = 4;
-const HDR_START_MAC = 0;
-const HDR_START_NET = 1;
 
 /** Helpers that read and write the bytes of an skb. @see net/core/filter.c `bpf_skb_store_bytes` and following */
 export const SKB_BYTES_HELPERS = {
   /** BPF_F_RECOMPUTE_CSUM is accepted; it concerns CHECKSUM_COMPLETE packets, which a run never has. */
   skb_store_bytes(call) {
     const { packet, skb } = skbOf(call);
-    packet.moved();
+    const done = direct(call, "skb_store_bytes");
+    if (done !== ASK_HOST) return done;
     const offset = call.u32(2);
     const size = call.u32(4);
-    const flags = call.u64(5);
-    if ((flags & ~(RECOMPUTE_CSUM | INVALIDATE_HASH)) !== 0n) return -EINVAL;
-    if (offset > INT_MAX) return -EFAULT;
     if (!pull(packet, offset + size)) return -EFAULT;
     packet.sync();
     packet.copyIn(offset, call.u32(3), size);
-    if ((flags & INVALIDATE_HASH) !== 0n) clearHash(packet, skb);
+    if ((call.u64(5) & INVALIDATE_HASH) !== 0n) clearHash(packet, skb);
     return 0;
   },
 
+  /** Also for packets whose context is not `__sk_buff`. */
   skb_load_bytes(call) {
+    const { packet } = call;
+    const done = packet.skb === undefined ? ASK_HOST : direct(call, "skb_load_bytes");
+    if (done !== ASK_HOST) return done;
     const offset = call.u32(2);
     const to = call.u32(3);
     const size = call.u32(4);
-    if (offset <= INT_MAX && call.packet.copyOut(offset, to, size)) return 0;
+    if (offset <= INT_MAX && packet.copyOut(offset, to, size)) return 0;
     call.memory.u8.fill(0, to, to + size);
     return -EFAULT;
   },
 
   skb_load_bytes_relative(call) {
-    const { packet, skb } = skbOf(call);
-    const offset = call.u32(2);
-    const to = call.u32(3);
-    const size = call.u32(4);
-    const start = call.u32(5);
-    if (offset <= 0xffff && (start === HDR_START_MAC || start === HDR_START_NET)) {
-      const from = (start === HDR_START_MAC ? skb.macHeader : skb.networkHeader) + offset;
-      if (from + size <= packet.dataEnd) {
-        call.memory.u8.copyWithin(to, from, from + size);
-        return 0;
-      }
-    }
-    call.memory.u8.fill(0, to, to + size);
-    return -EFAULT;
+    skbOf(call);
+    return direct(call, "skb_load_bytes_relative");
   },
 
   skb_pull_data(call) {
     const { packet } = skbOf(call);
-    const ok = pull(packet, call.u32(2) || packet.linear);
-    packet.moved();
+    const done = direct(call, "skb_pull_data");
+    if (done !== ASK_HOST) return done;
+    const ok = pull(packet, call.u32(2));
+    packet.sync();
     return ok ? 0 : -ENOMEM;
   },
 
