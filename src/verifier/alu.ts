@@ -52,6 +52,7 @@ import {
   smin,
   unsignedBig,
 } from "./regs.ts";
+import { commitPointer, guardPointer, guardScalars } from "./sanitation.ts";
 import { Scratch } from "./scratch.ts";
 import { frameReg } from "./state-rows.ts";
 import { pushPath } from "./states.ts";
@@ -287,6 +288,7 @@ function compute(
   if ((code === AND || code === OR) && isConst(env, src)) forkOnSign(env, insn, dst);
   const same = fromReg && insns.src[insn] === dst;
   const distance = env.bpfCapable && !same ? distanceAfter(env, code, is64, to, src) : undefined;
+  if (!env.bypassSpecV1 && (code === ADD || code === SUB)) guardScalars(env, insn);
   if (domain.aluScalar(code, is64 ? 1 : 0, to, src) !== 0) {
     markUnknown(env, to);
     return;
@@ -353,14 +355,13 @@ function movePointer(
   offset: number,
 ): void {
   const { mem, domain } = env;
-  const { i32 } = mem;
   const to = env.reg(dst);
   const known = isConst(env, offset);
   if (offsetBoundsContradict(env, offset, known)) {
     markUnknown(env, to);
     return;
   }
-  const type = i32[pointer + TYPE];
+  const type = mem.i32[pointer + TYPE];
   if (!is64) {
     if (code === SUB && env.allowPtrLeaks) {
       markUnknown(env, to);
@@ -382,9 +383,10 @@ function movePointer(
   const fromScalar = to !== pointer;
   checkSaneOffset(env, offset, type);
   checkSaneOffset(env, pointer, type);
-  if (!env.bypassSpecV1 && (code === ADD || code === SUB) && (env.insns.opcode[insn] & SOURCE_X) !== 0) {
-    env.unsupported("speculative sanitation of pointer arithmetic");
-  }
+  forgetLowHalf(mem.i32, to);
+  const guarded = !env.bypassSpecV1 && (code === ADD || code === SUB);
+  const guard = guarded ? guardPointer(env, insn, to, pointer, offset) : undefined;
+  const { i32 } = mem; // the guard saves states: the memory may have grown
   if (code !== ADD && code !== SUB) {
     const bitwise = code === AND || code === OR || code === XOR;
     const how = bitwise
@@ -402,11 +404,10 @@ function movePointer(
   }
   const low = smin(env, offset);
   const total = code === ADD ? i32[pointer + OFF] + low : i32[pointer + OFF] - low;
-  if (fromScalar) domain.copyRow(to, pointer);
-  i32[to + S32_MIN] = -0x8000_0000;
-  i32[to + S32_MAX] = 0x7fff_ffff;
-  i32[to + U32_MIN] = 0;
-  i32[to + U32_MAX] = -1;
+  if (fromScalar) {
+    domain.copyRow(to, pointer);
+    forgetLowHalf(i32, to);
+  }
   if (known && total === (total | 0)) {
     // The fixed part takes it; `range` of a packet pointer stays true.
     i32[to + OFF] = total;
@@ -425,7 +426,17 @@ function movePointer(
   }
   checkSaneOffset(env, to, type);
   domain.syncBounds(to);
-  if (!env.bypassSpecV1) checkUnprivilegedMove(env, to, dst);
+  if (env.bypassSpecV1) return;
+  checkUnprivilegedMove(env, to, dst);
+  if (guard !== undefined) commitPointer(env, insn, to, guard);
+}
+
+/** A pointer's low half has no bounds of its own. `__mark_reg32_unbounded` */
+function forgetLowHalf(i32: Int32Array, row: number): void {
+  i32[row + S32_MIN] = -0x8000_0000;
+  i32[row + S32_MAX] = 0x7fff_ffff;
+  i32[row + U32_MIN] = 0;
+  i32[row + U32_MAX] = -1;
 }
 
 /** Bounds that contradict each other come from dead code; give up on the value. */

@@ -20,7 +20,7 @@ import { ADD_CONST, BASE_TYPE_MASK, RefType, RegType } from "./register-types.ts
 import { Scratch } from "./scratch.ts";
 import type { State } from "./state.ts";
 import { frameReg, frameSlotRow, frameSlotTypes } from "./state-rows.ts";
-import { rowsExact, sameIdentity } from "./widen.ts";
+import { rowsExact, sameButIds, sameIdentity } from "./widen.ts";
 
 /**
  * How much two states must agree: NO, only where it matters to the paths behind; RANGE_WITHIN, numbers everywhere within
@@ -87,9 +87,11 @@ export function rowSafe(env: VerifierEnv, old: number, cur: number, exact: Exact
   if (type !== i32[cur + TYPE]) return false;
   switch (type & BASE_TYPE_MASK) {
     case RegType.SCALAR_VALUE: {
-      if (i32[old + PRECISE] === 0 && exact === Exact.NO) return true;
       const oldId = i32[old + ID];
       const curId = i32[cur + ID];
+      // Another number could ask for another mask (sanitation.ts).
+      if (env.exploreAluLimits) return sameButIds(i32, old, cur) && ids.checkScalar(oldId, curId);
+      if (i32[old + PRECISE] === 0 && exact === Exact.NO) return true;
       // An old scalar without links relied on none: what the current one is linked to does not matter.
       if (oldId !== 0 && ((oldId ^ curId) & ADD_CONST) !== 0) return false;
       if ((oldId & ADD_CONST) !== 0 && i32[old + OFF] !== i32[cur + OFF]) return false;

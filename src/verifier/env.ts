@@ -1,6 +1,7 @@
 import type { Diagnostic } from "../base/index.ts";
 import type { Btf, BtfIndex } from "../btf/index.ts";
 import type { InsnTable } from "../isa/index.ts";
+import { Rights } from "./capabilities.ts";
 import type { DomainExports, DomainMemory } from "./domain.ts";
 import { type RejectErrno, Rejection, Unsupported, type VerifierCode } from "./errors.ts";
 import { ExploredStates } from "./explored.ts";
@@ -11,6 +12,7 @@ import { F_SLOTS, FRAME_HEADER, FRAME_STACK_AT, ROW_WORDS, SLOT_TYPE_WORDS, SLOT
 import type { VerifierLog } from "./log.ts";
 import type { AccessPort, KfuncPort, PrePort } from "./ports.ts";
 import { Backtrack } from "./precision.ts";
+import { Sanitation } from "./sanitation.ts";
 import type { InsnAux, State, Subprog } from "./state.ts";
 import { type PendingPath, StatePool } from "./states.ts";
 
@@ -45,6 +47,7 @@ export class VerifierEnv {
   subprogs: Subprog[] = [];
 
   // -- rights -------------------------------------------------------------------------------------------------------
+  readonly rights: Rights;
   /** CAP_BPF: loops, callbacks, BPF calls, precise = false by default. */
   readonly bpfCapable: boolean;
   /** CAP_PERFMON: pointer leaks. */
@@ -90,8 +93,10 @@ export class VerifierEnv {
   scratchedSlotsHi = 0;
   /** Where the walk goes on behind a call; a helper that does not return may change it. */
   next = 0;
-  /** Slots before which the kernel puts a speculation barrier. */
-  readonly fences: Set<number> = new Set();
+  /** What guards the program against speculation; undefined: nothing has to. */
+  readonly sanitation: Sanitation | undefined;
+  /** A pointer moved by an unknown number without CAP_PERFMON: scalars are compared exactly from then on. */
+  exploreAluLimits = false;
   /** Instructions with reserved fields set, by slot. */
   readonly findings: ReadonlyMap<number, Diagnostic>;
   /** Hooks of the log (trace-log.ts); they do nothing unless the log's level asks for it. The instruction about to be walked: */
@@ -130,12 +135,14 @@ export class VerifierEnv {
     this.findings = init.findings ?? new Map();
     this.iterNext = new Uint8Array(init.insns.length);
     this.explored = new ExploredStates(init.insns.length);
-    const capabilities = init.options.capabilities ?? "root";
-    this.bpfCapable = capabilities !== "unprivileged";
-    this.allowPtrLeaks = capabilities === "root";
-    this.allowUninitStack = capabilities === "root";
-    this.bypassSpecV1 = capabilities === "root";
-    this.bypassSpecV4 = capabilities === "root";
+    this.rights = new Rights(init.options.capabilities);
+    const { bpfCapable, perfmon } = this.rights;
+    this.bpfCapable = bpfCapable;
+    this.allowPtrLeaks = perfmon;
+    this.allowUninitStack = perfmon;
+    this.bypassSpecV1 = perfmon;
+    this.bypassSpecV4 = perfmon;
+    this.sanitation = perfmon ? undefined : new Sanitation(init.insns.length);
     // x86-64 has efficient unaligned access; BPF_F_ANY_ALIGNMENT turns the strict flag off again.
     this.strictAlignment = (init.program.flags.strictAlignment ?? false) && !init.program.flags.anyAlignment;
     this.testRegInvariants = init.program.flags.testRegInvariants ?? false;

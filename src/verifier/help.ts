@@ -197,6 +197,10 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
     "Comparing these pointers would show an address, or means nothing.",
     "compare offsets, or packet pointers with data_end",
   ),
+  "verifier/speculation": help(
+    "Without CAP_PERFMON a pointer moves by a register only as far as Linux can mask, should the processor guess wrong.",
+    "bound the number on the same side of zero, move only map values and the frame pointer, or load the program with CAP_PERFMON",
+  ),
   "verifier/unbounded-pointer-offset": help(
     "A number with no known minimum (or maximum) is added to a pointer.",
     "bound it first, with an unsigned type and if (n < MAX) or n &= MAX - 1; make clang keep the check with barrier_var(n)",

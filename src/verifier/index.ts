@@ -5,6 +5,14 @@ export {
   type PruningDifference,
   type PruningPoint,
 } from "./budget.ts";
+export {
+  CAPABILITY_SETS,
+  type Capabilities,
+  type CapabilitySet,
+  LOADER_CAPABILITIES,
+  type LoaderCapability,
+  parseCapabilities,
+} from "./capabilities.ts";
 export { type Branch, type Cause, type CauseKind, type Explanation, explainRejection } from "./causes.ts";
 export * from "./errors.ts";
 export type { AsmExample, CExample, ErrorExample, ExampleMap, NoExample } from "./explain/page.ts";

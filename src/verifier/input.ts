@@ -2,6 +2,7 @@ import type { AttachTypeName, MapTypeName, ProgramTypeName } from "../abi/index.
 import type { SourceLocation } from "../base/index.ts";
 import type { Btf, CoreRelocationKind } from "../btf/index.ts";
 import type { FuncInfo, LineInfo } from "../object/index.ts";
+import type { Capabilities } from "./capabilities.ts";
 import type { RejectErrno, VerifierCode } from "./errors.ts";
 
 /**
@@ -88,12 +89,9 @@ export interface VerifierMap {
   readonly kernelValueType?: number;
 }
 
-/** Who loads. */
-export type Capabilities = "root" | "bpf" | "unprivileged";
-
 /** How to verify. */
 export interface VerifyOptions {
-  /** `"root"` (default): CAP_SYS_ADMIN; `"bpf"`: CAP_BPF without CAP_PERFMON; `"unprivileged"`: neither. */
+  /** Who loads: a usual set by name, or a list of capabilities. Default `"root"`: all. */
   readonly capabilities?: Capabilities;
   /** 0 (default): only the final message; 1: instructions and states, as `log_level = 1`; 2: every state; 4: statistics. */
   readonly logLevel?: number;

@@ -36,9 +36,9 @@ import {
   isConst32,
   isNeverNull,
   isPointerValue,
-  markUnknown,
   unsigned64,
 } from "./regs.ts";
+import { pushSpeculative } from "./sanitation.ts";
 import { Scratch } from "./scratch.ts";
 import type { State } from "./state.ts";
 import { forEachRowOf, frameReg, frameSlotRow, frameSlotTypes } from "./state-rows.ts";
@@ -157,15 +157,6 @@ export function checkConditionalJump(env: VerifierEnv, insn: number): number {
   }
   if (env.log.traces) env.traceChange();
   return insn + 1;
-}
-
-/** A processor may guess wrong: the path not taken is walked too, with nothing known of the operands. */
-function pushSpeculative(env: VerifierEnv, insn: number, next: number): void {
-  const { insns } = env;
-  const path = pushPath(env, next, insn, true);
-  const frame = path.frames[path.curFrame];
-  markUnknown(env, frameReg(frame, insns.dst[insn]));
-  if ((insns.opcode[insn] & SOURCE_X) !== 0) markUnknown(env, frameReg(frame, insns.src[insn]));
 }
 
 function comparisonProhibited(env: VerifierEnv, reg: number): never {

@@ -1,4 +1,4 @@
-import { type AttachTypeName, type Capability, type ProgramTypeName, programTypeRow } from "../abi/index.ts";
+import { type AttachTypeName, type ProgramTypeName, programTypeRow } from "../abi/index.ts";
 import type { BtfType } from "../btf/index.ts";
 import type { VerifierEnv } from "./env.ts";
 import type { VerifierProgram } from "./input.ts";
@@ -45,11 +45,8 @@ const UNPRIVILEGED_TYPES: ReadonlySet<ProgramTypeName> = new Set([
 
 function checkRights(env: VerifierEnv, fail: Fail): void {
   const { type } = env.program;
-  const capabilities = env.options.capabilities ?? "root";
-  if (capabilities === "root") return;
-  let missing: readonly Capability[] = programTypeRow(type).capabilities;
-  if (capabilities === "bpf") missing = missing.filter((capability) => capability !== "CAP_BPF");
-  else if (UNPRIVILEGED_TYPES.has(type)) missing = [];
+  if (UNPRIVILEGED_TYPES.has(type)) return;
+  const missing = programTypeRow(type).capabilities.filter((capability) => !env.rights.has(capability));
   if (missing.length === 0) return;
   const message = `loading a program of type ${type} needs ${missing.join(" and ")}`;
   fail("verifier/missing-capability", message, "EPERM");

@@ -208,11 +208,12 @@ function writeFixed(
   ) {
     env.fail("verifier/stack-corrupt-spill", "attempt to corrupt spilled pointer on stack", "EACCES");
   }
+  const row = value >= 0 ? env.reg(value) : 0;
+  if (!env.bypassSpecV4) fenceStaleBytes(env, insn, types, from, bytes, row);
   destroyIfDynptr(env, frame, slot);
   if (bytes === 8) markSlotWritten(env, frameNo, slot);
   checkFastcallContract(env, frame, insn, off);
   markSlotScratched(env, slot);
-  const row = value >= 0 ? env.reg(value) : 0;
   const aligned = (off & 7) === 0;
   if (row !== 0 && aligned && mem.i32[row + TYPE] === RegType.SCALAR_VALUE && env.bpfCapable) {
     const fits = bitWidth(env, row) <= 8 * bytes;
@@ -246,6 +247,27 @@ function writeFixed(
     return; // no spill: nothing for the history
   }
   pushHistory(env, STACK_ACCESS | frameNo | (slot << 3));
+}
+
+/**
+ * A processor may read what the bytes held before a write to them: a barrier behind the write where a pointer is written,
+ * or the bytes were more than plain data.
+ */
+function fenceStaleBytes(
+  env: VerifierEnv,
+  insn: number,
+  types: number,
+  from: number,
+  bytes: number,
+  row: number,
+): void {
+  const { u8, i32 } = env.mem;
+  let stale = row !== 0 && isSpillable(i32[row + TYPE]);
+  for (let i = 0; i < bytes && !stale; i++) {
+    const type = u8[types + ((from - i) & 7)];
+    stale = type !== SlotType.MISC && type !== SlotType.ZERO;
+  }
+  if (stale && env.sanitation !== undefined) env.sanitation.fenceAfter[insn] = 1;
 }
 
 function writeVariable(
@@ -469,20 +491,9 @@ export function markHelperWrite(
   insn: number,
 ): void {
   const row = env.reg(reg);
-  for (let i = 0; i < bytes; i++) checkStackWriteByte(env, row, off + i, insn);
-}
-
-function checkStackWriteByte(env: VerifierEnv, row: number, off: number, insn: number): void {
-  const { mem } = env;
   const frame = frameOf(env, row);
-  const at = off + constOff(env, row);
-  const byte = -at - 1;
-  const slot = byte >> 3;
-  destroyIfDynptr(env, frame, slot);
-  checkFastcallContract(env, frame, insn, at);
-  markSlotScratched(env, slot);
-  scrubSlot(env, frame, slot);
-  mem.u8[env.slotTypes(frame, slot) + (byte & 7)] = SlotType.MISC;
+  const start = off + constOff(env, row);
+  for (let i = 0; i < bytes; i++) writeFixed(env, frame, start + i, 1, -1, insn);
 }
 
 function destroyIfDynptr(env: VerifierEnv, frame: number, slot: number): void {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { ProgramTypeName } from "../abi/index.ts";
 import { assemble } from "../isa/index.ts";
-import type { Capabilities, VerifierProgram } from "./input.ts";
+import type { Capabilities } from "./capabilities.ts";
+import type { VerifierProgram } from "./input.ts";
 import { Verifier } from "./verify.ts";
 
 interface Row {

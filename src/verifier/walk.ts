@@ -67,14 +67,18 @@ export function walk(env: VerifierEnv, start: number): void {
         if (log.tracesAll) printAll = false;
       }
       if (onState !== undefined) onState(insn, env);
-      aux.seen[insn] = 1;
       prev = insn;
-      const frame = cur.curFrame;
-      stackLiveness.resetWriteMarks(env, insn);
-      next = cur.speculative ? walkSpeculative(env, insn) : walkInsn(env, insn);
-      if (cur.curFrame !== frame) stackLiveness.resetCallchain(env); // marks go to the function entered from now on
-      stackLiveness.commitWriteMarks(env);
-      if (cur.curFrame < frame) printAll = true;
+      if (!cur.speculative) aux.seen[insn] = 1;
+      if (cur.speculative && env.sanitation?.fenceBefore[insn] === 1) {
+        next = PATH_ENDS;
+      } else {
+        const frame = cur.curFrame;
+        stackLiveness.resetWriteMarks(env, insn);
+        next = cur.speculative ? walkSpeculative(env, insn) : walkInsn(env, insn);
+        if (cur.curFrame !== frame) stackLiveness.resetCallchain(env); // marks go to the function entered from now on
+        stackLiveness.commitWriteMarks(env);
+        if (cur.curFrame < frame) printAll = true;
+      }
     }
     if (next !== PATH_ENDS) {
       insn = next;
@@ -102,17 +106,19 @@ export function walk(env: VerifierEnv, start: number): void {
  * `error_recoverable_with_nospec` @ v6.18
  */
 function walkSpeculative(env: VerifierEnv, insn: number): number {
-  if (env.fences.has(insn)) return PATH_ENDS;
+  const { sanitation } = env;
+  if (sanitation === undefined) return walkInsn(env, insn); // there are no such paths
   try {
-    return walkInsn(env, insn);
+    const next = walkInsn(env, insn);
+    return sanitation.fenceAfter[insn] !== 0 ? PATH_ENDS : next;
   } catch (error) {
     if (!(error instanceof Rejection) || !RECOVERABLE.has(error.errno)) throw error;
-    env.fences.add(insn);
+    sanitation.fence(insn);
     return PATH_ENDS;
   }
 }
 
-const RECOVERABLE: ReadonlySet<string> = new Set(["EPERM", "EACCES", "EINVAL", "ENOMEM"]);
+const RECOVERABLE: ReadonlySet<string> = new Set(["EPERM", "EACCES", "EINVAL"]);
 
 /** One instruction; returns the slot to go on at, or {@link PATH_ENDS}. `do_check_insn` */
 function walkInsn(env: VerifierEnv, insn: number): number {
@@ -335,7 +341,7 @@ function walkLoadImmediate(env: VerifierEnv, insn: number, opcode: number): numb
       markPointer(env, row, RegType.CONST_PTR_TO_MAP);
       i32[row + A] = aux.mapIndex[insn];
   }
-  aux.seen[insn + 1] = 1;
+  if (!env.cur.speculative) aux.seen[insn + 1] = 1;
   return insn + 2;
 }
 

@@ -72,11 +72,18 @@ function widen(env: VerifierEnv, old: number, cur: number): void {
 /** Type, offsets, tnum and ranges are the same, and ids correspond. `regs_exact` */
 export function rowsExact(env: VerifierEnv, old: number, cur: number): boolean {
   const { i32 } = env.mem;
+  return (
+    sameButIds(i32, old, cur) &&
+    env.ids.check(i32[old + ID], i32[cur + ID]) &&
+    env.ids.check(i32[old + REF_OBJ_ID], i32[cur + REF_OBJ_ID])
+  );
+}
+
+/** Type, offsets, tnum and ranges are the same. */
+export function sameButIds(i32: Int32Array, old: number, cur: number): boolean {
   for (let i = TYPE; i < ID; i++) if (i32[old + i] !== i32[cur + i]) return false;
   for (let i = DOMAIN_WORDS_AT; i < ROW_WORDS; i++) if (i32[old + i] !== i32[cur + i]) return false;
-  return (
-    env.ids.check(i32[old + ID], i32[cur + ID]) && env.ids.check(i32[old + REF_OBJ_ID], i32[cur + REF_OBJ_ID])
-  );
+  return true;
 }
 
 /** Words TYPE … C are the same (the union's words start at A). */

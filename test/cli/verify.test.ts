@@ -124,7 +124,7 @@ describe("skep verify", () => {
 
   it.each([
     { words: [GUARD, "--prog", "nobody"], says: "no program 'nobody'" },
-    { words: [GUARD, "--caps", "king"], says: "Allowed choices are root, bpf, unprivileged" },
+    { words: [GUARD, "--caps", "king"], says: "'king' is neither a usual set nor a capability" },
     { words: [GUARD, "--type", "nothing"], says: "is no program type" },
   ])("$words is wrong usage", async ({ words, says }) => {
     const { code, err } = await verify(...words);

@@ -9,10 +9,12 @@
 //   update MAP KEY VALUE FLAGS                 VALUE: hex, or pN / mN for the descriptor of a program or map
 //   lookup MAP KEY FLAGS | delete MAP KEY | pop MAP KEY | next MAP KEY|- | dump MAP | freeze MAP
 //   drain MAP                                  committed records of a ring buffer
+//   caps MASK                                  capabilities in effect while programs are verified; - : all
 //   reset                                      closes everything
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +38,33 @@ static char log_text[LOG_BYTES];
 static long bpf(int cmd, union bpf_attr *attr)
 {
 	return syscall(__NR_bpf, cmd, attr, sizeof(*attr));
+}
+
+/* Capabilities that a verified program's loader has; maps and BTF are made with all of them. */
+static unsigned long long loader_caps = ~0ULL;
+
+static void set_effective(unsigned long long mask)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+	if (syscall(SYS_capget, &header, data))
+		exit(1);
+	data[0].effective = data[0].permitted & (unsigned)mask;
+	data[1].effective = data[1].permitted & (unsigned)(mask >> 32);
+	if (syscall(SYS_capset, &header, data))
+		exit(1);
+}
+
+static long bpf_as_loader(int cmd, union bpf_attr *attr)
+{
+	if (loader_caps == ~0ULL)
+		return bpf(cmd, attr);
+	set_effective(loader_caps);
+	long result = bpf(cmd, attr);
+	int error = errno;
+	set_effective(~0ULL);
+	errno = error;
+	return result;
 }
 
 static int possible_cpus(void)
@@ -285,7 +314,7 @@ static void verify_prog(void)
 	attr.log_buf = (unsigned long)log_text;
 	attr.log_size = LOG_BYTES;
 	log_text[0] = 0;
-	long fd = bpf(BPF_PROG_LOAD, &attr);
+	long fd = bpf_as_loader(BPF_PROG_LOAD, &attr);
 	answer(fd);
 	put_text("log", log_text);
 	if (fd >= 0)
@@ -486,6 +515,11 @@ int main(void)
 			drain();
 		else if (!strcmp(op, "reset"))
 			reset();
+		else if (!strcmp(op, "caps")) {
+			char *mask = word();
+			loader_caps = *mask == '-' ? ~0ULL : strtoull(mask, NULL, 0);
+			answer(0);
+		}
 		else if (!strcmp(op, "freeze")) {
 			union bpf_attr attr = {};
 			attr.map_fd = object(maps, n_maps, word())->fd;

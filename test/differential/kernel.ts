@@ -13,6 +13,7 @@ import {
   type ProgramTypeName,
 } from "../../src/abi/index.ts";
 import { fromHex, toHex } from "../../src/base/index.ts";
+import type { LoaderCapability } from "../../src/verifier/index.ts";
 
 /** A map in the kernel, by the harness's number. */
 export type MapId = number & { readonly kind?: "map" };
@@ -64,6 +65,15 @@ export interface LinuxRun extends Answer {
   /** Mean nanoseconds of one run. */
   readonly duration: number;
 }
+
+/** @see include/uapi/linux/capability.h */
+const CAPABILITY_BITS: Readonly<Record<LoaderCapability, bigint>> = {
+  CAP_NET_ADMIN: 12n,
+  CAP_SYS_ADMIN: 21n,
+  CAP_SYS_BOOT: 22n,
+  CAP_PERFMON: 38n,
+  CAP_BPF: 39n,
+};
 
 type Reply = { errno: number } & Record<string, unknown>;
 
@@ -228,6 +238,12 @@ export class LinuxOracle {
   async drain(map: MapId): Promise<Uint8Array[]> {
     const reply = await this.ask(["drain", map]);
     return (reply.records as { data: string }[]).map(({ data }) => fromHex(data));
+  }
+
+  /** Whose rights {@link verify} has the kernel judge by: capabilities by name; undefined: all that this process has. */
+  async setLoader(capabilities: readonly LoaderCapability[] | undefined): Promise<void> {
+    const bits = capabilities?.reduce((mask, name) => mask | (1n << CAPABILITY_BITS[name]), 0n);
+    await this.ask(["caps", bits === undefined ? "-" : String(bits)]);
   }
 
   /** Closes all maps and programs; numbers start over. */

@@ -1,6 +1,7 @@
 import { release } from "node:os";
 // The running kernel's verdict on a program in the verifier's own input form.
 import { writeBtf } from "../../src/btf/index.ts";
+import type { LoaderCapability } from "../../src/verifier/capabilities.ts";
 import type { VerifierMap, VerifierProgram } from "../../src/verifier/input.ts";
 import { LinuxOracle, type MapId } from "../differential/kernel.ts";
 import { normLines } from "./norm.ts";
@@ -32,6 +33,11 @@ export class RunningKernel {
     this.oracle = oracle;
   }
 
+  /** CPUs that it could have (`nr_cpu_ids`). */
+  get numCpus(): number {
+    return this.oracle.numCpus;
+  }
+
   /** The reason, as text, where cc, root or bpf(2) are missing. */
   static async open(): Promise<RunningKernel | string> {
     const oracle = await LinuxOracle.open();
@@ -49,9 +55,13 @@ export class RunningKernel {
   }
 
   /** The verdict, or why the program could not be put to it (a map or BTF that the kernel refuses). */
-  async judge(program: VerifierProgram, level = 1): Promise<KernelVerdict | string> {
+  async judge(
+    program: VerifierProgram,
+    level = 1,
+    capabilities?: readonly LoaderCapability[],
+  ): Promise<KernelVerdict | string> {
     try {
-      return await this.ask(program, level);
+      return await this.ask(program, level, capabilities);
     } catch (refusal) {
       if (typeof refusal === "string") return refusal;
       throw refusal;
@@ -60,7 +70,11 @@ export class RunningKernel {
     }
   }
 
-  private async ask(program: VerifierProgram, level: number): Promise<KernelVerdict> {
+  private async ask(
+    program: VerifierProgram,
+    level: number,
+    capabilities: readonly LoaderCapability[] | undefined,
+  ): Promise<KernelVerdict> {
     const btfs = new Map<unknown, number>();
     const maps: MapId[] = [];
     for (const map of program.maps) maps.push(await this.map(map, btfs));
@@ -86,11 +100,16 @@ export class RunningKernel {
         }),
     };
     // level 4 for figures: a trace slows the kernel down and may not fit
-    const figures = await this.oracle.verify(spec, 4);
+    let figures = await this.oracle.verify(spec, 4);
     if (figures.errno === "EPERM" && figures.log === "") throw "the kernel refuses programs of this type";
+    if (capabilities !== undefined) {
+      await this.oracle.setLoader(capabilities);
+      figures = await this.oracle.verify(spec, 4);
+    }
     const processed = figure(figures.log, /processed (\d+) insns/);
     const traced = level !== 4 && (processed ?? 0) <= MAX_TRACED;
     const trace = traced ? await this.oracle.verify(spec, level) : figures;
+    if (capabilities !== undefined) await this.oracle.setLoader(undefined);
     return {
       accepted: figures.errno === undefined,
       errno: figures.errno,

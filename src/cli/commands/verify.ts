@@ -1,7 +1,13 @@
 import { BpfError } from "../../base/index.ts";
 import { type Btf, BtfIndex } from "../../btf/index.ts";
 import { type CollectionSpec, type ProgramSpec, readObject } from "../../object/index.ts";
-import { type Capabilities, verifierProgram, verify as verifyProgram } from "../../verifier/index.ts";
+import {
+  CAPABILITY_SETS,
+  type Capabilities,
+  parseCapabilities,
+  verifierProgram,
+  verify as verifyProgram,
+} from "../../verifier/index.ts";
 import { readBtfFile } from "../btf-file.ts";
 import { type Command, readOptions, UsageError, wholeNumber } from "../command.ts";
 import { toJson } from "../format/json.ts";
@@ -11,7 +17,6 @@ import { formatReport } from "../verify/format.ts";
 import { type ProgramReport, reportOf, unreadable } from "../verify/report.ts";
 
 const RUNNING_KERNEL = "/sys/kernel/btf/vmlinux";
-const CAPABILITIES: readonly Capabilities[] = ["root", "bpf", "unprivileged"];
 
 export const verify: Command = {
   name: "verify",
@@ -33,7 +38,11 @@ export const verify: Command = {
       summary:
         "types of the target kernel, raw BTF or an ELF file; none: use none (default: the running kernel's, if there is one)",
     },
-    { flags: "--caps <who>", summary: "rights of who loads", choices: CAPABILITIES, default: "root" },
+    {
+      flags: "--caps <who>",
+      summary: `who loads: ${Object.keys(CAPABILITY_SETS).join(", ")}, or a list such as cap_bpf,cap_net_admin (default: root)`,
+      parse: parseLoader,
+    },
     {
       flags: "--log-level <n>",
       summary: "also print the verifier's log as Linux does: 1 the path at fault, 2 everything, 4 figures",
@@ -45,7 +54,7 @@ export const verify: Command = {
   examples: [
     "skep verify guard.bpf.o",
     "skep verify *.bpf.o --json | jq '.[] | select(.verdict != \"accepted\")'",
-    "skep verify guard.bpf.o --prog xdp_guard --caps unprivileged --log-level 2",
+    "skep verify guard.bpf.o --prog xdp_guard --caps cap_bpf,cap_net_admin --log-level 2",
   ],
 
   async run(io, paths, values) {
@@ -63,7 +72,7 @@ export const verify: Command = {
         const report = judge(path, spec, program, {
           kernelBtf,
           type: options.text("type") as ProgramSpec["type"], // checked by parseProgramType
-          capabilities: options.text("caps") as Capabilities, // one of the choices
+          capabilities: (values.caps as Capabilities | undefined) ?? "root", // read by parseLoader
           logLevel: level,
           budget: options.flag("budget"),
         });
@@ -124,6 +133,14 @@ function judge(
   } catch (error) {
     if (error instanceof BpfError) return unreadable(name, program.type ?? type, error);
     throw error;
+  }
+}
+
+function parseLoader(text: string): Capabilities {
+  try {
+    return parseCapabilities(text);
+  } catch (error) {
+    throw error instanceof BpfError ? new UsageError(error.message, error.hint) : error;
   }
 }
 

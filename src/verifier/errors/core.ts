@@ -13,6 +13,7 @@ export const CORE_ERRORS = {
   "verifier/pointer-operator": "R{reg} pointer {operator} pointer prohibited",
   "verifier/partial-copy-of-pointer": "R{reg} partial copy of pointer",
   "verifier/pointer-comparison": "R{reg} pointer comparison prohibited",
+  "verifier/speculation": "R{reg} {reason}, pointer arithmetic with it prohibited for !root",
   "verifier/unbounded-pointer-offset":
     "math between {type} pointer and register with unbounded min value is not allowed",
   "verifier/invalid-stack-read": "invalid read from stack R{reg} off {off}+{byte} size {size}",

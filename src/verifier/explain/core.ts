@@ -94,6 +94,19 @@ export const CORE_PAGES: Readonly<
     after: "if (ctx->len > 4096) …",
     example: asm("SOCKET_FILTER", "r0 = 0\nif r1 > 5 goto +0\nexit", { capabilities: "unprivileged" }),
   },
+  "verifier/speculation": {
+    title: "Pointer arithmetic that cannot be guarded against speculation",
+    why: "A processor runs ahead of a bounds check and may read with a number that the check refuses. In programs of loaders without CAP_PERFMON Linux therefore masks every register that is added to or subtracted from a pointer. One mask per instruction must fit all paths: the number has to lie on one side of zero, the pointer must point into a map's value or the stack and stay inside, and all paths must come with the same kind of operands and the same limit.",
+    before: "long n = off;              /* -8 to 8 */\nvalue->bytes[n + 8] = 1;",
+    after: "unsigned long n = off + 8; /* 0 to 16 */\nvalue->bytes[n] = 1;",
+    example: asm(
+      "SOCKET_FILTER",
+      `${VALUE}\nr1 = *(u8 *)(r0 + 0)\nr1 &= 7\nr1 -= 3\nr0 += r1\nout: r0 = 0\nexit`,
+      { maps: values, capabilities: "bpf" },
+    ),
+    notes:
+      "Linux 6.17 and later put a barrier before an instruction that only a wrong guess could make fail; before, such programs were rejected with the error of the guessed path.",
+  },
   "verifier/unbounded-pointer-offset": {
     title: "A number without bounds is added to a pointer",
     why: "Anything could be in the number: a negative value would move the pointer before its memory, a huge one past its end. The verifier wants a lower and an upper bound before the addition. Often the check is there in C, but clang has compared another register than the one that is added.",

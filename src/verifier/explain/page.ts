@@ -1,5 +1,6 @@
 import type { AttachTypeName, MapTypeName, ProgramTypeName } from "../../abi/index.ts";
-import type { Capabilities, VerifierProgramFlags } from "../input.ts";
+import type { CapabilitySet } from "../capabilities.ts";
+import type { VerifierProgramFlags } from "../input.ts";
 
 /** What the page of an error code says besides its row in help.ts. */
 export interface ErrorDetails {
@@ -29,7 +30,7 @@ export interface AsmExample {
   readonly attachTo?: string;
   /** `r1 = NAME ll` loads the map, `r1 = NAME_value ll` the address of its first value. */
   readonly maps?: Readonly<Record<string, ExampleMap>>;
-  readonly capabilities?: Capabilities;
+  readonly capabilities?: CapabilitySet;
   /** Default GPL. */
   readonly license?: string;
   readonly flags?: VerifierProgramFlags;

@@ -1,4 +1,5 @@
 import { type AttachTypeName, type HelperName, helpersOf, type ProgramTypeName } from "../../abi/index.ts";
+import type { Rights } from "../capabilities.ts";
 
 /** What decides which helpers a program may call. */
 export interface HelperUser {
@@ -8,8 +9,7 @@ export interface HelperUser {
   readonly hook: string | undefined;
   /** struct_ops: name of the member. */
   readonly member: string | undefined;
-  readonly bpfCapable: boolean;
-  readonly perfmon: boolean;
+  readonly rights: Rights;
 }
 
 /** Helpers that need no capability at all. @see kernel/bpf/helpers.c `bpf_base_func_proto` @ v6.18 */
@@ -85,8 +85,8 @@ export function hasTrampoline(type: ProgramTypeName, attach: AttachTypeName | un
  * was not looked at).
  */
 export function isHelperAvailable(name: HelperName, user: HelperUser): boolean | undefined {
-  if (!user.bpfCapable && !UNPRIVILEGED.has(name)) return false;
-  if (!user.perfmon && needsPerfmon(name, user.type)) return false;
+  if (!user.rights.bpfCapable && !UNPRIVILEGED.has(name)) return false;
+  if (!user.rights.perfmon && needsPerfmon(name, user.type)) return false;
   const byAttach = attachRule(name, user);
   return byAttach ?? typeRule(name, user);
 }
@@ -97,7 +97,7 @@ function needsPerfmon(name: HelperName, type: ProgramTypeName): boolean {
 }
 
 /** Rules that depend on the attach type; undefined: none applies. */
-function attachRule(name: HelperName, { type, attachType }: HelperUser): boolean | undefined {
+function attachRule(name: HelperName, { type, attachType, rights }: HelperUser): boolean | undefined {
   switch (name) {
     case "get_retval":
     case "set_retval":
@@ -114,7 +114,7 @@ function attachRule(name: HelperName, { type, attachType }: HelperUser): boolean
       return type === "BPF_PROG_TYPE_CGROUP_SOCKOPT" ? attachType === "BPF_CGROUP_SETSOCKOPT" : undefined;
     // Kernels in lockdown, or built without CONFIG_BPF_KPROBE_OVERRIDE, lack the next two.
     case "probe_write_user":
-      return TRACING_TYPES.has(type);
+      return TRACING_TYPES.has(type) && rights.has("CAP_SYS_ADMIN");
     case "override_return":
       return type === "BPF_PROG_TYPE_KPROBE";
     case "get_func_ip":

@@ -372,7 +372,6 @@ function userOf(env: VerifierEnv): HelperUser {
     attachType: attachTypeOf(env),
     hook,
     member,
-    bpfCapable: env.bpfCapable,
-    perfmon: env.allowPtrLeaks,
+    rights: env.rights,
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { HELPERS, type HelperName, PROGRAM_TYPES, type ProgramTypeName } from "../../abi/index.ts";
+import { Rights } from "../capabilities.ts";
 import { RegType, TypeFlag } from "../register-types.ts";
 import { type HelperUser, isHelperAvailable } from "./availability.ts";
 import { isFormatValid } from "./format-string.ts";
@@ -61,8 +62,7 @@ const ROOT: HelperUser = {
   attachType: undefined,
   hook: undefined,
   member: undefined,
-  bpfCapable: true,
-  perfmon: true,
+  rights: new Rights(),
 };
 
 /** Probed on Linux 6.18: one call of the helper in an otherwise empty program of the type. */
@@ -104,9 +104,10 @@ describe("availability", () => {
       false,
     ],
     ["setsockopt", { type: "BPF_PROG_TYPE_STRUCT_OPS", hook: "tcp_congestion_ops", member: "init" }, true],
-    ["trace_printk", { perfmon: false }, false],
-    ["loop", { bpfCapable: false, perfmon: false }, false],
-    ["map_lookup_elem", { bpfCapable: false, perfmon: false }, true],
+    ["trace_printk", { rights: new Rights("bpf") }, false],
+    ["probe_write_user", { type: "BPF_PROG_TYPE_TRACEPOINT", rights: new Rights("tracing") }, false],
+    ["loop", { rights: new Rights("unprivileged") }, false],
+    ["map_lookup_elem", { rights: new Rights("unprivileged") }, true],
     ["tcp_send_ack", { type: "BPF_PROG_TYPE_STRUCT_OPS", hook: "other_ops" }, undefined],
   ])("%s %o → %s", (name, user, want) => expect(isHelperAvailable(name, { ...ROOT, ...user })).toBe(want));
 });

@@ -51,7 +51,7 @@ export function checkCall(env: VerifierEnv, table: KfuncTable, insn: number): vo
   else if (kfunc.name === "__bpf_trap") {
     env.fail("verifier/kfunc-missing", "unexpected __bpf_trap() due to uninitialized variable?", "EFAULT");
   }
-  if (meta.has(KF.DESTRUCTIVE) && (env.options.capabilities ?? "root") !== "root") {
+  if (meta.has(KF.DESTRUCTIVE) && !env.rights.has("CAP_SYS_BOOT")) {
     env.fail("verifier/kfunc-privilege", "destructive kfunc calls require CAP_SYS_BOOT capability", "EACCES");
   }
   const sleepable = meta.has(KF.SLEEPABLE);
