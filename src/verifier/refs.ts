@@ -170,6 +170,8 @@ export function markNotNull(env: VerifierEnv, row: number): void {
       i32[row + TYPE] = RegType.PTR_TO_XDP_SOCK;
     } else if (map.type === "BPF_MAP_TYPE_SOCKMAP" || map.type === "BPF_MAP_TYPE_SOCKHASH") {
       i32[row + TYPE] = RegType.PTR_TO_SOCKET;
+      // Linux leaves the map in the register: such a socket differs from one that a lookup by address gave.
+      i32[row + A] += 1;
     } else {
       i32[row + TYPE] = RegType.PTR_TO_MAP_VALUE;
     }
