@@ -16,7 +16,12 @@ import {
 import { type Capabilities, hintFor, verifierProgram, verify } from "../verifier/index.ts";
 
 /** How to open the embedded kernel. */
-export interface OpenKernelOptions extends Omit<EmbeddedKernelOptions, "gate"> {
+export interface OpenKernelOptions extends Omit<EmbeddedKernelOptions, "gate" | "metered"> {
+  /**
+   * With `engine: "jit"`: count instructions, and stop a run at its budget. Default: only unverified programs are
+   * counted; what the verifier accepted comes to an end.
+   */
+  readonly metered?: boolean;
   /** Load programs without asking the verifier; the interpreter's own checks remain. Default false. */
   readonly unverified?: boolean;
   /** Whose rights the verifier judges by; default `"root"`, as for who runs `bpftool prog load`. */
