@@ -38,6 +38,8 @@ export class Emitter {
   values!: Values; // set at the start of every node
   /** Stack bytes that live in locals: offset from r10 → bytes. */
   slots: ReadonlyMap<number, 1 | 2 | 4 | 8> = new Map();
+  /** Does nobody look at the upper half of the 64-bit result of this instruction? */
+  lowHalfOnly: (slot: number) => boolean = () => false;
   private readonly registers: number[] = [];
   private readonly scratch = new Map<string, number>();
 

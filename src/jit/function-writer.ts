@@ -21,6 +21,7 @@ import { Rotations } from "./rotations.ts";
 import { localSlots } from "./stack-slots.ts";
 import { type NodeWriter, type Shape, shapeOf, writeStructured } from "./structure.ts";
 import { MAY_GOTO_LIMIT, STACK_SIZE, StopCode } from "./surroundings.ts";
+import { lowHalfOnly } from "./upper-halves.ts";
 import { step, type Values } from "./values.ts";
 
 /** Writes a function whose graph is reducible. `checkDepth`: it may be called deeper than Linux allows. */
@@ -52,6 +53,7 @@ class FunctionWriter implements NodeWriter, CallFrame {
   constructor(f: FuncBody, graph: Graph, shape: Shape, input: JitInput, index: ModuleIndex) {
     this.e = new Emitter(f, input, index);
     this.graph = graph;
+    this.e.lowHalfOnly = lowHalfOnly(graph, shape.flow, input.insns);
     this.known = valuesAtNodes(graph, shape, input.insns);
     this.fuel = input.metered ? this.e.temp("i64", "fuel") : -1;
   }

@@ -111,7 +111,7 @@ export function lowerAlu(e: Emitter, slot: number): void {
   const { insns, f } = e;
   const opcode = insns.opcode[slot];
   const code = opcode & CODE_MASK;
-  const wide = classOf(opcode) === Class.ALU64;
+  const wide = classOf(opcode) === Class.ALU64 && !e.lowHalfOnly(slot);
   const dst = insns.dst[slot];
   if (code === ALU_END) {
     lowerSwap(e, opcode, dst, insns.imm[slot]);

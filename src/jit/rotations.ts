@@ -53,7 +53,7 @@ export class Rotations {
         this.shifts[dst] = this.shifts[src];
         return false;
       }
-      if (isShift(insns, slot)) {
+      if (isShift(insns, slot) && !e.lowHalfOnly(slot)) {
         this.shift(e, dst, code === ALU_OPS.lsh.code, insns.imm[slot]);
         return true;
       }
@@ -78,10 +78,9 @@ export class Rotations {
     const [a, b] = [this.shifts[dst], this.shifts[src]];
     if (a === undefined || b === undefined || a.left === b.left) return false;
     if (a.value !== b.value || a.by + b.by !== 64) return false;
-    e.f
-      .localGet(a.local)
-      .i64Const(a.left ? a.by : b.by)
-      .op("i64.rotl");
+    // Of the value that was shifted left only the low half may be right.
+    const [left, right] = a.left ? [a, b] : [b, a];
+    e.f.localGet(right.local).i64Const(left.by).op("i64.rotl");
     e.set(dst);
     this.shifts[dst] = undefined;
     this.values[dst] = this.next++;

@@ -57,7 +57,7 @@ describe("loops in copies", () => {
         const [a, b] = [jit.raw(bytes), interpreter.raw(bytes)];
         expect([a.r0, a.insns]).toEqual([b.r0, b.insns]);
       }),
-      { numRuns: 1000 },
+      { numRuns: 400 },
     );
   });
 
