@@ -23,4 +23,11 @@ export { hintFor } from "./hints.ts";
 export * from "./input.ts";
 export * from "./program-of.ts";
 export type { DifferenceKind } from "./pruning.ts";
+export {
+  type RecordedNumber,
+  type RecordedPlace,
+  type RecordedState,
+  type Recording,
+  recordStates,
+} from "./recorded-states.ts";
 export { Verifier, verify } from "./verify.ts";

@@ -103,7 +103,10 @@ export interface VerifyOptions {
   readonly numCpus?: number;
   /** Bytes of state memory before giving up with "unsupported"; default 512 MiB. */
   readonly memoryLimit?: number;
-  /** Called before each processed instruction; for tools and soundness tests. Costs nothing when absent. */
+  /**
+   * Called before each processed instruction; costs nothing when absent. `env` is the verifier's own, for its tests: tools
+   * call {@link recordStates}, which turns it into words and numbers.
+   */
   readonly onState?: (insn: number, env: unknown) => void;
   /** Told how saved states compare; for budgetOf. Costs nothing when absent. */
   readonly watch?: PruningWatch;
