@@ -22,8 +22,10 @@ export interface Link extends Disposable, AsyncDisposable {
 
 /** Position among the programs of one hook (tcx, netkit, cgroup): Linux 6.6, for cgroup 6.17. */
 export interface HookPosition {
-  readonly before?: Link | Program | number;
-  readonly after?: Link | Program | number;
+  /** A link, a program, a program's id, or `"all"`: the first place. */
+  readonly before?: Link | Program | number | "all";
+  /** As `before`; `"all"`: the last place, which is the default. */
+  readonly after?: Link | Program | number | "all";
   /** Refuse (ESTALE) when the list of programs changed since this revision. */
   readonly expectedRevision?: bigint;
 }

@@ -1,8 +1,10 @@
-import { ATTACH_TYPES, type AttachTypeName } from "../../abi/index.ts";
+import { ATTACH_TYPE_SINCE, ATTACH_TYPES, type AttachTypeName } from "../../abi/index.ts";
+import { BpfError } from "../../base/index.ts";
 import type { AttachKind, AttachTargets, Link, ProgramSpec } from "../../object/index.ts";
 import type { LinuxContext } from "../context.ts";
 import type { LinuxProgram } from "../program.ts";
 import type { BpfInput } from "../sys/index.ts";
+import { versionCode } from "../version.ts";
 import { BpfLink } from "./link.ts";
 
 /** How to attach programs to one kind of target. A file of this folder exports one. */
@@ -16,7 +18,10 @@ export interface Attacher<Kind extends AttachKind> {
   fromSection?(program: ProgramSpec): AttachTargets[Kind] | undefined;
 }
 
-/** BPF_LINK_CREATE, and the link around it. `attachType` is the number to pass; default the program's own. */
+/**
+ * BPF_LINK_CREATE, and the link around it. `attachType` is the number to pass; default the program's own.
+ * @throws BpfError `linux/unsupported` with the version that has it where the kernel is older, `linux/…`.
+ */
 export function createLink(
   context: LinuxContext,
   program: LinuxProgram,
@@ -24,15 +29,27 @@ export function createLink(
   input: BpfInput<"BPF_LINK_CREATE">,
 ): BpfLink {
   const { kind, target, attachType = program.attachType } = where;
-  const fd = context.sys.bpfFd(
-    "BPF_LINK_CREATE",
-    { progFd: program.handle, attachType: attachType && ATTACH_TYPES[attachType], ...input },
-    {
-      doing: `attaching '${program.name}' to ${target}`,
-      what: `link of '${program.name}'`,
-      needs: program.needs,
-      subject: program.name,
-    },
-  );
-  return new BpfLink(context, { kind, program: program.name, target }, fd);
+  const doing = `attaching '${program.name}' to ${target}`;
+  const subject = program.name;
+  try {
+    const fd = context.sys.bpfFd(
+      "BPF_LINK_CREATE",
+      { progFd: program.handle, attachType: attachType && ATTACH_TYPES[attachType], ...input },
+      { doing, what: `link of '${program.name}'`, needs: program.needs, subject },
+    );
+    return new BpfLink(context, { kind, program: program.name, target }, fd);
+  } catch (error) {
+    const since = attachType && ATTACH_TYPE_SINCE[attachType];
+    if (!(error instanceof BpfError) || error.errno !== "EINVAL" || since === undefined) throw error;
+    if (context.facts.versionCode >= versionCode(since)) throw error;
+    throw new BpfError(
+      "linux/unsupported",
+      `${doing}: needs Linux ${since}, this is ${context.facts.version}`,
+      {
+        errno: "EINVAL",
+        subject,
+        cause: error,
+      },
+    );
+  }
 }

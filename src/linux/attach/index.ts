@@ -3,13 +3,31 @@ import type { AttachKind, AttachOptions, Link, ProgramSpec } from "../../object/
 import type { LinuxContext } from "../context.ts";
 import type { LinuxProgram } from "../program.ts";
 import type { Attacher } from "./attacher.ts";
+import { cgroup } from "./cgroup.ts";
+import { netfilter } from "./netfilter.ts";
+import { netkit } from "./netkit.ts";
+import { flowDissector, skLookup } from "./network-namespace.ts";
 import { rawTracepoint } from "./raw-tracepoint.ts";
 import { kindOfSection } from "./section-kinds.ts";
+import { reuseport, socketFilter } from "./socket-option.ts";
+import { sockmap } from "./sockmap.ts";
+import { tc } from "./tc.ts";
+import { tcx } from "./tcx.ts";
 import { xdp } from "./xdp.ts";
 
 /** How to attach to each kind of target: one file a kind. */
 const ATTACHERS: { readonly [Kind in AttachKind]?: Attacher<Kind> } = {
+  cgroup,
+  "flow-dissector": flowDissector,
+  netfilter,
+  netkit,
   "raw-tracepoint": rawTracepoint,
+  reuseport,
+  "sk-lookup": skLookup,
+  "socket-filter": socketFilter,
+  sockmap,
+  tc,
+  tcx,
   xdp,
 };
 

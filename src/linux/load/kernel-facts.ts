@@ -6,6 +6,7 @@ import { BtfIndex, parseBtf } from "../../btf/index.ts";
 import type { GlobalValue } from "../../object/index.ts";
 import { fixedText } from "../object-info.ts";
 import type { Fd, Sys } from "../sys/index.ts";
+import { versionCode } from "../version.ts";
 import { type FeatureName, probeFeature } from "./features.ts";
 
 /** BTF of the kernel or of a module, with the descriptor that programs name it by. */
@@ -37,8 +38,7 @@ export class KernelFacts {
 
   /** `LINUX_VERSION_CODE`: major << 16 | minor << 8 | patch (at most 255). */
   get versionCode(): number {
-    const [major, minor, patch] = this.version.split(".").map(Number);
-    return (major << 16) | (minor << 8) | Math.min(patch || 0, 255);
+    return versionCode(this.version);
   }
 
   /** True when the kernel has the feature (and these privileges may use it). Probed once. */

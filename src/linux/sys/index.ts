@@ -4,5 +4,6 @@ export * from "./errors.ts";
 export * from "./fd.ts";
 export * from "./libc.ts";
 export * from "./mapping.ts";
+export * from "./netlink.ts";
 export * from "./numbers.ts";
 export * from "./sys.ts";

@@ -5,7 +5,16 @@ import { Cleanup } from "./cleanup.ts";
 import { type FailureFacts, linuxError } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { type Libc, openLibc, type Word } from "./libc.ts";
-import { MAP_SHARED, Mapping, PROT_READ, PROT_WRITE } from "./mapping.ts";
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_NORESERVE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  Mapping,
+  PROT_READ,
+  PROT_WRITE,
+} from "./mapping.ts";
 import { type SyscallName, syscallNumber } from "./numbers.ts";
 
 /** An argument of a system call: an integer, a descriptor, or memory (its address is passed; 0 for undefined). */
@@ -136,6 +145,14 @@ export class Sys implements Disposable {
     return fd;
   }
 
+  /** Another descriptor of the same file, for who must hold it longer. @throws BpfError `linux/…`. */
+  duplicate(fd: Fd): Fd {
+    return this.own(
+      this.check({ doing: `duplicating ${fd.what}` }, "fcntl", fd, F_DUPFD_CLOEXEC, 0),
+      fd.what,
+    );
+  }
+
   /**
    * mmap(2). `offset` and `length` in bytes, whole pages.
    * @throws BpfError `linux/…`.
@@ -156,9 +173,16 @@ export class Sys implements Disposable {
     const at = this.call("mmap", address, length, prot, flags, options.fd ?? -1, offset);
     if (at < 0) throw linuxError(at, { doing });
     const start = BigInt(at);
-    const mapping = new Mapping(start, this.libc.view(start, length), () => {
-      this.mappings.delete(mapping);
-      this.call("munmap", start, length);
+    const mapping = new Mapping(start, length, {
+      view: () => this.libc.view(start, length),
+      unmap: () => {
+        this.mappings.delete(mapping);
+        this.call("munmap", start, length);
+      },
+      cover: () => {
+        this.mappings.delete(mapping);
+        this.call("mmap", start, length, PROT_READ | PROT_WRITE, COVER, -1, 0);
+      },
     });
     this.mappings.add(mapping);
     return mapping;
@@ -224,7 +248,9 @@ export class Sys implements Disposable {
   }
 }
 
+const COVER = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
 const TEXT = new TextEncoder();
+const F_DUPFD_CLOEXEC = 1030;
 
 /** The text's UTF-8 bytes and a zero byte. */
 export function cString(text: string): Uint8Array {
