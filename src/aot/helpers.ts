@@ -2,9 +2,11 @@ import { type HelperName, helperArgs, helperById, type ProgramTypeName } from ".
 import { BpfError } from "../base/index.ts";
 import type { FuncType } from "../wasm/index.ts";
 
-/** Helpers that `assembly/ahead/helpers.ts` has, as `bpf_NAME`. */
+/** Helpers that `assembly/ahead/helpers.ts` has, as `bpf_NAME`; others are direct (`jit/`) and need nothing here. */
 const INSIDE = new Set<HelperName>([
   "get_numa_node_id",
+  "l3_csum_replace",
+  "l4_csum_replace",
   "map_delete_elem",
   "map_lookup_elem",
   "map_lookup_percpu_elem",
@@ -12,25 +14,12 @@ const INSIDE = new Set<HelperName>([
   "map_pop_elem",
   "map_push_elem",
   "map_update_elem",
-  "probe_read",
-  "probe_read_kernel",
-  "probe_read_user",
-  "ringbuf_discard",
-  "ringbuf_output",
-  "ringbuf_query",
-  "ringbuf_reserve",
-  "ringbuf_submit",
   "skb_load_bytes",
-  "skb_load_bytes_relative",
   "skb_pull_data",
   "skb_store_bytes",
   "spin_lock",
   "spin_unlock",
-  "strncmp",
-  "xdp_adjust_head",
-  "xdp_adjust_meta",
   "xdp_adjust_tail",
-  "xdp_get_buff_len",
   "xdp_load_bytes",
   "xdp_store_bytes",
 ]);
@@ -58,9 +47,6 @@ const FROM_HOST = new Set<HelperName>([
   "ktime_get_ns",
   "ktime_get_tai_ns",
   "perf_event_output",
-  "probe_read_kernel_str",
-  "probe_read_str",
-  "probe_read_user_str",
   "redirect",
   "redirect_neigh",
   "redirect_peer",
