@@ -15,6 +15,7 @@ await build({
   bundle: true,
   format: "esm",
   platform: "node",
+  target: "node20",
   packages: "external",
   alias: { "#linux": "./src/linux/index.ts" },
   sourcemap: "inline",

@@ -13,7 +13,8 @@ import {
   openEmbeddedKernel,
   type ProgramGate,
 } from "../runtime/index.ts";
-import { type Capabilities, hintFor, verifierProgram, verify } from "../verifier/index.ts";
+import { type Capabilities, hintFor, type VerifyOptions, verifierProgram, verify } from "../verifier/index.ts";
+import { rejectionExplainer } from "./explain-rejection.ts";
 
 /** How to open the embedded kernel. */
 export interface OpenKernelOptions extends Omit<EmbeddedKernelOptions, "gate" | "metered"> {
@@ -48,7 +49,8 @@ export async function openKernel(
     case "linux": {
       // Package imports keep Node's modules and the FFI library out of what browsers load.
       const { openLinuxKernel } = await import("#linux");
-      return openLinuxKernel(options as LinuxKernelOptions); // by the overloads
+      // Whoever loads with rejected programs wants to know why; `explain: undefined` leaves it at the kernel's log.
+      return openLinuxKernel({ explain: rejectionExplainer(), ...(options as LinuxKernelOptions) }); // by the overloads
     }
     default:
       throw new BpfError("kernel/unknown-kind", `there is no kernel '${String(kind)}'`, {
@@ -60,28 +62,33 @@ export async function openKernel(
 async function openEmbedded(options: OpenKernelOptions): Promise<EmbeddedKernel> {
   const { unverified = false, capabilities = "root", kernelBtf, ...rest } = options;
   if (unverified) return openEmbeddedKernel(rest);
-  return openEmbeddedKernel({
+  const kernel = openEmbeddedKernel({
     // Linux lets privileged programs read stack bytes they never wrote; what it accepts must run.
     uninitStack: "zero",
     ...rest,
-    gate: verifierGate({ capabilities, ...(kernelBtf && { kernelBtf }) }),
+    gate: (...asked) => gate(...asked), // when a program is loaded, both are there
   });
+  const gate = verifierGate({ capabilities, numCpus: kernel.numCpus, ...(kernelBtf && { kernelBtf }) });
+  return kernel;
 }
 
-/** Refuses programs that the verifier does not accept: for `openEmbeddedKernel` and `buildStandalone`. */
+/**
+ * Refuses programs that the verifier does not accept: for `openEmbeddedKernel` and `buildStandalone`. `numCpus`: CPUs that
+ * programs may meet; default 128.
+ */
 export function verifierGate({
-  capabilities = "root",
   kernelBtf,
-}: Pick<OpenKernelOptions, "capabilities" | "kernelBtf"> = {}): ProgramGate {
+  ...judgeBy
+}: Pick<OpenKernelOptions, "capabilities" | "kernelBtf" | "numCpus"> = {}): ProgramGate {
   const kernel = kernelBtf === undefined ? undefined : new BtfIndex(kernelBtf);
-  return (spec, program, load) => refuseUnlessAccepted(spec, program, load, capabilities, kernel);
+  return (spec, program, load) => refuseUnlessAccepted(spec, program, load, judgeBy, kernel);
 }
 
 function refuseUnlessAccepted(
   spec: CollectionSpec,
   program: ProgramSpec,
   load: LoadOptions,
-  capabilities: Capabilities,
+  judgeBy: VerifyOptions,
   kernel: BtfIndex | undefined,
 ): void {
   const input = verifierProgram(spec, program, {
@@ -89,7 +96,7 @@ function refuseUnlessAccepted(
     ...(load.targetBtf && { targetBtf: load.targetBtf }),
     kconfigKnown: true,
   });
-  const verdict = verify(input, { capabilities });
+  const verdict = verify(input, judgeBy);
   if (verdict.verdict === "accepted") return;
   const subject = program.name;
   if (verdict.verdict === "unsupported") {

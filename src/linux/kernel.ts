@@ -72,8 +72,7 @@ export class RunningKernel implements LinuxKernel {
       for (const map of [...maps.values()].reverse()) map.close();
       btf?.fd.close();
     };
-    const lines = chosen.flatMap((program) => program.lines);
-    const btf = settled.btf && uploadBtf(context, settled.btf, lines);
+    const btf = settled.btf && uploadBtf(context, settled.btf, chosen);
     try {
       for (const map of settled.maps) {
         maps.set(map.name, createMap(context, map, { btf: settled.btf, btfFd: btf?.fd, made: maps }));

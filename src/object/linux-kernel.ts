@@ -21,7 +21,7 @@ export type RejectionExplainer = (
   spec: CollectionSpec,
   program: ProgramSpec,
   rejection: { readonly errno: string; readonly log: string; readonly kernelBtf: Btf | undefined },
-) => Pick<BpfError, "code" | "insn" | "source" | "hint"> | undefined;
+) => BpfError | undefined;
 
 /** The Linux kernel that this process runs on. Closing it releases everything made through it that is not pinned. */
 export interface LinuxKernel extends Kernel {

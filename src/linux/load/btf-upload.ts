@@ -1,5 +1,5 @@
 import { type Btf, BtfStringTable, type BtfType, writeBtf } from "../../btf/index.ts";
-import type { LineInfo } from "../../object/index.ts";
+import type { ProgramSpec } from "../../object/index.ts";
 import type { LinuxContext } from "../context.ts";
 import type { Fd } from "../sys/index.ts";
 import type { FeatureName } from "./features.ts";
@@ -18,19 +18,35 @@ export interface UploadedBtf {
 export function uploadBtf(
   context: LinuxContext,
   btf: Btf,
-  lines: Iterable<LineInfo>,
+  programs: readonly ProgramSpec[],
 ): UploadedBtf | undefined {
   const strings = new BtfStringTable();
-  for (const { file, text } of lines) {
-    strings.add(file);
-    strings.add(text);
+  for (const { lines } of programs) {
+    for (const { file, text } of lines) {
+      strings.add(file);
+      strings.add(text);
+    }
   }
+  const own = withStaticFunctions(btf, programs);
   const bytes = writeBtf(
-    sanitized(btf, (feature) => context.facts.has(feature)),
+    sanitized(own, (feature) => context.facts.has(feature)),
     { strings },
   );
   const { result } = context.sys.tryBpf("BPF_BTF_LOAD", { btf: bytes, btfSize: bytes.length });
   return result < 0 ? undefined : { fd: context.sys.own(result, "BTF of the object"), strings };
+}
+
+/** Functions that are global in C but hidden in the object are verified with their callers: static for the kernel. */
+function withStaticFunctions(btf: Btf, programs: readonly ProgramSpec[]): Btf {
+  const hidden = new Set(
+    programs.flatMap(({ funcs }) =>
+      funcs.filter(({ linkage }) => linkage === "static").map(({ btfId }) => btfId),
+    ),
+  );
+  const types = btf.types.map((type, id) =>
+    type.kind === "func" && hidden.has(id) ? ({ ...type, linkage: "static" } as const) : type,
+  );
+  return { types, baseCount: btf.baseCount };
 }
 
 /**

@@ -29,6 +29,8 @@ export function createMap(context: LinuxContext, spec: MapSpec, around: MapSurro
   const map = new LinuxMap(context, wanted, around.btf, fd);
   if (pinned !== undefined) return map;
   try {
+    // The address that an arena has for user space is part of what its programs are compiled to.
+    if (spec.type === "BPF_MAP_TYPE_ARENA") map.map();
     if (spec.data !== undefined) fill(map, spec.data);
     if (spec.pinning === "by-name") pinByName(context, map);
     return map;
@@ -120,7 +122,6 @@ const NET_ADMIN: ReadonlySet<MapTypeName> = new Set([
   "BPF_MAP_TYPE_XSKMAP",
 ]);
 
-/** Global variables: through bpf(2), or for an arena, which has no elements, through its memory. */
 function fill(map: LinuxMap, data: Uint8Array): void {
   if (map.type === "BPF_MAP_TYPE_ARENA") {
     map.memory().set(data);

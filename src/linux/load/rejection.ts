@@ -1,6 +1,6 @@
 import { type Capability, errnoName } from "../../abi/index.ts";
 import { BpfError, type Diagnostic, type SourceLocation } from "../../base/index.ts";
-import type { CollectionSpec, ProgramSpec } from "../../object/index.ts";
+import type { CollectionSpec, ProgramSpec, RejectionExplainer } from "../../object/index.ts";
 import type { LinuxContext } from "../context.ts";
 import { linuxError, missingCapabilities } from "../sys/index.ts";
 
@@ -45,7 +45,7 @@ export function rejection(
     );
   }
   const rejected = { errno: errnoText, log, kernelBtf: context.facts.btf?.btf };
-  const explained = context.options.explain?.(spec, program, rejected);
+  const explained = explanation(() => context.options.explain?.(spec, program, rejected));
   const at = explained?.insn ?? insn;
   const source = explained?.source ?? sourceOf(program, at);
   return new BpfError("linux/rejected", `prog '${program.name}': ${message} (${errnoText})`, {
@@ -54,8 +54,19 @@ export function rejection(
     log,
     ...(at !== undefined && { insn: at }),
     ...(source && { source }),
+    ...(explained && { cause: explained }),
     hint: explained?.hint ?? "the error's `log` has all that the verifier said",
   });
+}
+
+/** What the explainer says; an error of its own must not hide the rejection. */
+function explanation(ask: () => ReturnType<RejectionExplainer>): ReturnType<RejectionExplainer> {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof BpfError) return undefined;
+    throw error;
+  }
 }
 
 /** The log's last line that is no statistics, and the last instruction that it walked. */

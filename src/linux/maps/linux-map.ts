@@ -117,17 +117,27 @@ export class LinuxMap implements LinuxMapPort {
   }
 
   memory(): Uint8Array {
-    const { type, valueSize, maxEntries, mapExtra } = this.spec;
-    const arena = type === "BPF_MAP_TYPE_ARENA";
-    const length = arena ? maxEntries * PAGE : alignUp(valueSize, 8) * maxEntries;
+    return this.map().bytes.subarray(0, this.memoryBytes);
+  }
+
+  /** Maps the map's memory, once. @throws BpfError `linux/…` where it cannot be. */
+  map(): Mapping {
+    const { type, mapExtra } = this.spec;
+    const fixed = type === "BPF_MAP_TYPE_ARENA" && mapExtra !== 0n;
     this.mapping ??= this.context.sys.mmap({
       fd: this.handle,
-      length: alignUp(length, PAGE),
+      // Arenas reach 4 GiB, past what alignUp takes.
+      length: Math.ceil(this.memoryBytes / PAGE) * PAGE,
       writable: !this.isFrozen && (this.spec.flags & BPF_F_RDONLY_PROG) === 0,
       doing: `mapping '${this.name}' into memory`,
-      ...(arena && mapExtra !== 0n && { address: mapExtra, flags: MAP_SHARED | MAP_FIXED }),
+      ...(fixed && { address: mapExtra, flags: MAP_SHARED | MAP_FIXED }),
     });
-    return this.mapping.bytes.subarray(0, length);
+    return this.mapping;
+  }
+
+  private get memoryBytes(): number {
+    const { type, valueSize, maxEntries } = this.spec;
+    return type === "BPF_MAP_TYPE_ARENA" ? maxEntries * PAGE : alignUp(valueSize, 8) * maxEntries;
   }
 
   pin(path: string): void {

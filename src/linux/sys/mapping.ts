@@ -7,44 +7,53 @@ export const MAP_SHARED = 1;
 export const MAP_PRIVATE = 2;
 export const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS = 0x20;
+export const MAP_NORESERVE = 0x4000;
+
+/** How a mapping's memory is reached and given back. */
+export interface MappingActions {
+  view(): ArrayBuffer;
+  /** Takes the memory out of the address space. */
+  unmap(): void;
+  /** Puts empty private memory in its place until the buffer is garbage: somebody may have kept a view of it. */
+  cover(buffer: ArrayBuffer): void;
+}
 
 /**
- * Memory shared with the kernel. `bytes` is the memory itself, no copy; it must not be used after `close`, which
- * therefore detaches it: its length becomes 0.
+ * Memory shared with the kernel. `bytes` is the memory itself, no copy. After `close` nothing is shared any more; views
+ * that somebody kept read zeros (JavaScript has no way to take them back on Node 20, and must never reach memory that is
+ * gone).
  */
 export class Mapping implements Disposable {
   readonly address: bigint;
   readonly length: number;
-  private memory: Uint8Array | undefined;
-  private readonly unmap: () => void;
+  private readonly actions: MappingActions;
+  private memory: Uint8Array<ArrayBuffer> | undefined;
+  private isClosed = false;
 
   /** Made by `Sys.mmap`. */
-  constructor(address: bigint, buffer: ArrayBuffer, unmap: () => void) {
+  constructor(address: bigint, length: number, actions: MappingActions) {
     this.address = address;
-    this.length = buffer.byteLength;
-    this.memory = new Uint8Array(buffer);
-    this.unmap = unmap;
+    this.length = length;
+    this.actions = actions;
   }
 
   /** The shared memory. @throws BpfError `linux/closed`. */
   get bytes(): Uint8Array {
-    if (this.memory === undefined) {
-      throw new BpfError("linux/closed", "the mapping is closed", { errno: "EBADF" });
-    }
+    if (this.isClosed) throw new BpfError("linux/closed", "the mapping is closed", { errno: "EBADF" });
+    this.memory ??= new Uint8Array(this.actions.view());
     return this.memory;
   }
 
   get closed(): boolean {
-    return this.memory === undefined;
+    return this.isClosed;
   }
 
   close(): void {
-    const { memory } = this;
-    if (memory === undefined) return;
+    if (this.isClosed) return;
+    this.isClosed = true;
+    if (this.memory === undefined) this.actions.unmap();
+    else this.actions.cover(this.memory.buffer);
     this.memory = undefined;
-    // Views that somebody kept must not reach memory that is gone: transferring the buffer empties them.
-    structuredClone(memory.buffer, { transfer: [memory.buffer as ArrayBuffer] });
-    this.unmap();
   }
 
   [Symbol.dispose](): void {

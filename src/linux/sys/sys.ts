@@ -70,6 +70,8 @@ export class Sys implements Disposable {
   readonly cleanup = new Cleanup();
   private readonly fds = new Set<Fd>();
   private readonly mappings = new Set<Mapping>();
+  /** Memory whose views are not garbage yet. */
+  private readonly covered = new FinalizationRegistry<() => void>((unmap) => unmap());
   private readonly attr = new Uint8Array(ATTR_SIZE);
   private readonly attrView = new DataView(this.attr.buffer);
   private readonly attrAddress: bigint;
@@ -173,15 +175,18 @@ export class Sys implements Disposable {
     const at = this.call("mmap", address, length, prot, flags, options.fd ?? -1, offset);
     if (at < 0) throw linuxError(at, { doing });
     const start = BigInt(at);
+    const { libc } = this;
+    const munmap = syscallNumber("munmap", libc.arch);
     const mapping = new Mapping(start, length, {
-      view: () => this.libc.view(start, length),
+      view: () => libc.view(start, length),
       unmap: () => {
         this.mappings.delete(mapping);
         this.call("munmap", start, length);
       },
-      cover: () => {
+      cover: (buffer) => {
         this.mappings.delete(mapping);
         this.call("mmap", start, length, PROT_READ | PROT_WRITE, COVER, -1, 0);
+        this.covered.register(buffer, () => libc.syscall(munmap, start, length, 0, 0, 0, 0));
       },
     });
     this.mappings.add(mapping);
