@@ -4,7 +4,7 @@ import type { VerifierProgram, VerifyOptions } from "./input.ts";
 import { sourceAt } from "./places.ts";
 import { type Difference, type DifferenceKind, type MeetingPoint, PruningTrace } from "./pruning.ts";
 import { WalkTrace } from "./trace.ts";
-import { verify } from "./verify.ts";
+import { Verifier } from "./verify.ts";
 
 /** A share of the processed instructions. */
 export interface BudgetRow {
@@ -69,10 +69,14 @@ export interface Budget {
  * Where the processed instructions of a program go, by source line and function, and what made states differ where paths
  * met. Verifies the program once.
  */
-export function budgetOf(program: VerifierProgram, options: VerifyOptions = {}): Budget {
+export function budgetOf(
+  program: VerifierProgram,
+  options: VerifyOptions = {},
+  verifier: Verifier = new Verifier(),
+): Budget {
   const trace = new WalkTrace();
   const watch = new PruningTrace();
-  verify(program, {
+  verifier.verify(program, {
     ...options,
     logLevel: 0,
     watch,

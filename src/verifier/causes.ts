@@ -23,7 +23,7 @@ import { type Held, heldAt } from "./held.ts";
 import type { CoreAccess, Verdict, VerifierError, VerifierProgram, VerifyOptions } from "./input.ts";
 import { accessAt, sourceAt } from "./places.ts";
 import { type Step, WalkTrace } from "./trace.ts";
-import { verify } from "./verify.ts";
+import { Verifier } from "./verify.ts";
 
 /** What a link of the chain did to the value. */
 export type CauseKind =
@@ -80,18 +80,20 @@ const MAX_STEPS = 20_000;
 
 /**
  * How a rejection came about. Verifies the program twice more with the same options, so it costs three verifications in
- * all; nothing is recorded while no explanation is wanted.
+ * all; nothing is recorded while no explanation is wanted. Give it the {@link Verifier} that judged the program: a new one
+ * has to index the kernel's types again.
  */
 export function explainRejection(
   program: VerifierProgram,
   error: VerifierError,
   options: VerifyOptions = {},
+  verifier: Verifier = new Verifier(),
 ): Explanation {
   const none: Explanation = { causes: [], path: [], pathLength: 0 };
   if (error.insn < 0) return none;
   const quiet: VerifyOptions = { ...options, logLevel: 0 };
   const trace = new WalkTrace();
-  if (!sameRejection(verify(program, { ...quiet, onState: observer(trace.record) }), error)) return none;
+  if (!sameRejection(verifier.verify(program, { ...quiet, onState: observer(trace.record) }), error)) return none;
   const walked = trace.pathTo(trace.last, MAX_STEPS);
   const insns = decode(program.insns);
   const reporter = new Reporter(program, insns);
@@ -103,7 +105,7 @@ export function explainRejection(
   const held = heldAt(path, insns, error, (insn) => /^call (.*)/.exec(reporter.text(insn))?.[1]);
   if (held !== undefined) return { causes: reporter.heldChain(path, held), ...whole };
   const slice = sliceOf(path, insns, offenders(path, insns, error));
-  const known = knowledge(program, quiet, slice);
+  const known = knowledge(program, quiet, slice, verifier);
   return { causes: reporter.chain(slice, known), ...whole };
 }
 
@@ -275,6 +277,7 @@ function knowledge(
   program: VerifierProgram,
   options: VerifyOptions,
   slice: readonly SlicedStep[],
+  verifier: Verifier,
 ): Knowledge {
   const wanted = new Map<number, Places>();
   for (const [i, { step, before }] of slice.entries()) {
@@ -290,7 +293,7 @@ function knowledge(
     if (places === undefined) return;
     known.set(id, new Map([...places].map(([key, place]) => [key, describePlace(env, place)])));
   });
-  verify(program, { ...options, onState });
+  verifier.verify(program, { ...options, onState });
   return known;
 }
 

@@ -5,8 +5,8 @@ import {
   CAPABILITY_SETS,
   type Capabilities,
   parseCapabilities,
+  Verifier,
   verifierProgram,
-  verify as verifyProgram,
 } from "../../verifier/index.ts";
 import { readBtfFile } from "../btf-file.ts";
 import { type Command, readOptions, UsageError, wholeNumber } from "../command.ts";
@@ -65,6 +65,7 @@ export const verify: Command = {
     const level = options.number("logLevel") ?? 0;
     const reports: ProgramReport[] = [];
     const found = new Set<string>();
+    const verifier = new Verifier();
     for (const path of paths) {
       const spec = readObject(await io.readFile(path));
       for (const program of chosen(spec, wanted)) {
@@ -75,6 +76,7 @@ export const verify: Command = {
           capabilities: (values.caps as Capabilities | undefined) ?? "root", // read by parseLoader
           logLevel: level,
           budget: options.flag("budget"),
+          verifier,
         });
         reports.push(report);
         if (!json) io.out(formatReport(report, io));
@@ -111,6 +113,8 @@ interface JudgeOptions {
   readonly capabilities: Capabilities;
   readonly logLevel: number;
   readonly budget: boolean;
+  /** One for all: it keeps the index of the kernel's types. */
+  readonly verifier: Verifier;
 }
 
 /** One program's report; what its object lacks is a report too, so that the others are judged. */
@@ -120,15 +124,16 @@ function judge(
   program: ProgramSpec,
   options: JudgeOptions,
 ): ProgramReport {
-  const { kernelBtf, type, capabilities, logLevel } = options;
+  const { kernelBtf, type, capabilities, logLevel, verifier } = options;
   const name = { object, program: program.name, section: program.section };
   try {
     const input = verifierProgram(spec, program, { kernelBtf, type, objectName: stem(object) });
     const verifyOptions = { capabilities, logLevel, nowUs: () => performance.now() * 1000 };
-    const verdict = verifyProgram(input, verifyOptions);
+    const verdict = verifier.verify(input, verifyOptions);
     return reportOf({ ...name, type: shortType(input.type) }, input, verdict, {
       capabilities,
       budget: options.budget,
+      verifier,
     });
   } catch (error) {
     if (error instanceof BpfError) return unreadable(name, program.type ?? type, error);

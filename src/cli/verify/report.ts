@@ -10,6 +10,7 @@ import {
   explainRejection,
   hintFor,
   type Verdict,
+  type Verifier,
   type VerifierProgram,
 } from "../../verifier/index.ts";
 import { shortType } from "../run/program-choice.ts";
@@ -64,7 +65,7 @@ export function reportOf(
   name: ProgramName & { readonly type: string },
   program: VerifierProgram,
   verdict: Verdict,
-  options: { readonly capabilities: Capabilities; readonly budget: boolean },
+  options: { readonly capabilities: Capabilities; readonly budget: boolean; readonly verifier: Verifier },
 ): ProgramReport {
   const again = { capabilities: options.capabilities };
   const common = {
@@ -96,12 +97,12 @@ export function reportOf(
   }
   const gaveUp = verdict.verdict === "rejected" && GAVE_UP.has(verdict.error.code);
   const budget: { readonly budget?: Budget } =
-    options.budget || gaveUp ? { budget: budgetOf(program, again) } : {};
+    options.budget || gaveUp ? { budget: budgetOf(program, again, options.verifier) } : {};
   if (verdict.verdict === "accepted") {
     return { view: { ...common, verdict: "accepted", ...budget }, insns, explanation: undefined };
   }
   const { error } = verdict;
-  const explanation = gaveUp ? undefined : explainRejection(program, error, again);
+  const explanation = gaveUp ? undefined : explainRejection(program, error, again, options.verifier);
   const hint = budgetHint(budget.budget, gaveUp) ?? hintFor(program, error, explanation);
   return {
     view: {
