@@ -1,39 +1,37 @@
-// The packet of a run and its context, kept as the embedded kernel keeps them (PACKET_… of src/runtime/layout.ts), so that
-// the helpers of assembly/helpers work on them. As in BPF_PROG_TEST_RUN an XDP packet lies in a page with
+// The packet of a run and the context in front of its program. As in BPF_PROG_TEST_RUN an XDP packet lies in a page with
 // head and tail room; here a longer packet makes the page longer instead of being cut into fragments.
 import {
+  ETH_HLEN,
   PACKET_BYTES,
   PACKET_LIMIT,
   PACKET_MAC,
   PACKET_NETWORK,
   PACKET_START,
+  SKB_DATA,
+  SKB_DATA_END,
+  XDP_DATA,
+  XDP_DATA_END,
+  XDP_DATA_META,
 } from "../../src/runtime/layout";
 import { alloc, free } from "../alloc";
 
 /** XDP_PACKET_HEADROOM. */
 const HEADROOM: u32 = 256;
-/** `SKB_DATA_ALIGN(sizeof(struct skb_shared_info))`. */
+/** `SKB_DATA_ALIGN(sizeof(struct skb_shared_info))`: tail room that no packet byte may use. */
 const SHARED_INFO: u32 = 320;
 const PAGE: u32 = 4096;
-const ETH_HLEN: u32 = 14;
 
 /** The larger context: `struct __sk_buff`. */
 const SK_BUFF_BYTES: u32 = 192;
 // struct xdp_md
-const MD_DATA: usize = 0;
-const MD_DATA_END: usize = 4;
-const MD_DATA_META: usize = 8;
-const MD_INGRESS: usize = 12;
+const XDP_INGRESS: usize = 12;
 // struct __sk_buff
 const SKB_LEN: usize = 0;
 const SKB_PKT_TYPE: usize = 4;
 const SKB_PROTOCOL: usize = 16;
 const SKB_IFINDEX: usize = 40;
-const SKB_DATA: usize = 76;
-const SKB_DATA_END: usize = 80;
 const SKB_DATA_META: usize = 140;
 const LOOPBACK: u32 = 1;
-const PACKET_HOST: u32 = 0;
 const PACKET_MULTICAST: u32 = 2;
 const PACKET_OTHERHOST: u32 = 3;
 
@@ -43,6 +41,7 @@ const LL_OFF: i32 = -0x200000;
 
 let buffer: u32 = 0;
 let bufferEnd: u32 = 0;
+/** Behind the PACKET_BYTES that say where the packet stands. */
 let context: u32 = 0;
 let isSkb: bool = false;
 
@@ -52,8 +51,8 @@ let isSkb: bool = false;
  */
 export function packetBuffer(length: u32): u32 {
   const bytes = max(PAGE, HEADROOM + length + SHARED_INFO);
-  if (!buffer || buffer + bytes > bufferEnd) {
-    if (bytes < length) return 0;
+  if (bytes < length) return 0;
+  if (!buffer || bytes > bufferEnd - buffer) {
     const made = alloc(bytes);
     if (!made) return 0;
     free(buffer);
@@ -63,7 +62,7 @@ export function packetBuffer(length: u32): u32 {
   return buffer + HEADROOM;
 }
 
-/** Room for a context of `struct xdp_md` or `struct __sk_buff`, which `xdpBegin` and `skbBegin` fill. */
+/** Room for a context of `struct xdp_md` or `struct __sk_buff`, which `xdpBegin` and `skbBegin` fill; 0: no memory. */
 export function contextBuffer(): u32 {
   if (!context) {
     const made = alloc(PACKET_BYTES + SK_BUFF_BYTES);
@@ -72,9 +71,10 @@ export function contextBuffer(): u32 {
   return context;
 }
 
+/** Only in the module's own buffer is there room around a packet. */
 function place(packet: u32, length: u32): void {
-  const own = packet == buffer + HEADROOM && buffer != 0;
-  const state = contextBuffer() - PACKET_BYTES;
+  const own = buffer != 0 && packet == buffer + HEADROOM;
+  const state = context - PACKET_BYTES;
   memory.fill(state, 0, PACKET_BYTES + SK_BUFF_BYTES);
   store<u32>(state, own ? buffer : packet, PACKET_START);
   store<u32>(state, own ? bufferEnd - SHARED_INFO : packet + length, PACKET_LIMIT);
@@ -86,58 +86,60 @@ function place(packet: u32, length: u32): void {
 export function xdpBegin(packet: u32, length: u32): u32 {
   place(packet, length);
   isSkb = false;
-  store<u32>(context, packet, MD_DATA);
-  store<u32>(context, packet + length, MD_DATA_END);
-  store<u32>(context, packet, MD_DATA_META);
-  store<u32>(context, LOOPBACK, MD_INGRESS);
+  store<u32>(context, packet, XDP_DATA);
+  store<u32>(context, packet + length, XDP_DATA_END);
+  store<u32>(context, packet, XDP_DATA_META);
+  store<u32>(context, LOOPBACK, XDP_INGRESS);
   return context;
 }
 
-/** Context of an skb run; the data begins `behind` bytes behind the Ethernet header's start (0 for tc, else 14). */
-export function skbBegin(packet: u32, length: u32, behind: u32): u32 {
+/** Context of an skb run; the data begins `skip` bytes behind the Ethernet header's start (0 for tc, else 14). */
+export function skbBegin(packet: u32, length: u32, skip: u32): u32 {
   place(packet, length);
   isSkb = true;
-  let data = packet;
-  if (length >= ETH_HLEN) {
-    data += behind;
-    store<u16>(context, load<u16>(packet, 12), SKB_PROTOCOL);
-    const zero = !(load<u32>(packet) | load<u16>(packet, 4));
-    const type = zero ? PACKET_HOST : load<u8>(packet) & 1 ? PACKET_MULTICAST : PACKET_OTHERHOST;
-    store<u32>(context, type, SKB_PKT_TYPE);
+  const data = packet + min(skip, length);
+  if (length >= <u32>ETH_HLEN) {
+    store<u32>(context, load<u16>(packet, 12), SKB_PROTOCOL);
+    // eth_type_trans for `lo`, whose address is all zero.
+    const zero = load<u32>(packet) == 0 && load<u16>(packet, 4) == 0;
+    const others = load<u8>(packet) & 1 ? PACKET_MULTICAST : PACKET_OTHERHOST;
+    store<u32>(context, zero ? 0 : others, SKB_PKT_TYPE);
   }
+  store<u32>(context, LOOPBACK, SKB_IFINDEX);
   store<u32>(context, packet + length - data, SKB_LEN);
   store<u32>(context, data, SKB_DATA);
   store<u32>(context, packet + length, SKB_DATA_END);
   store<u32>(context, data, SKB_DATA_META);
-  store<u32>(context, LOOPBACK, SKB_IFINDEX);
   return context;
 }
 
-/** Where the packet of the last run begins (an skb: from its Ethernet header, a metadata area not counted). */
+/** Where the packet of the last run begins: an skb from its Ethernet header on, a metadata area not counted. */
 export function packetData(): u32 {
-  return isSkb ? load<u32>(context - PACKET_BYTES, PACKET_MAC) : load<u32>(context, MD_DATA);
+  return isSkb ? load<u32>(context - PACKET_BYTES, PACKET_MAC) : load<u32>(context, XDP_DATA);
 }
 
 /** One past its last byte. */
 export function packetEnd(): u32 {
-  return isSkb ? load<u32>(context, SKB_DATA_END) : load<u32>(context, MD_DATA_END);
+  return isSkb ? load<u32>(context, SKB_DATA_END) : load<u32>(context, XDP_DATA_END);
 }
 
 /** Where the metadata in front of an XDP packet begins; without any, where the packet does. */
 export function packetMeta(): u32 {
-  return isSkb ? load<u32>(context, SKB_DATA_META) : load<u32>(context, MD_DATA_META);
+  return isSkb ? load<u32>(context, SKB_DATA_META) : load<u32>(context, XDP_DATA_META);
 }
 
 /** LD_ABS, LD_IND: the value at `result`; 0: outside of the packet. Negative offsets count from a header. */
 export function loadPacket(offset: i32, size: u32, result: u32): u32 {
   const state = context - PACKET_BYTES;
-  const mac = load<u32>(state, PACKET_MAC);
-  let at: i64 = <i64>(isSkb ? load<u32>(context, SKB_DATA) : load<u32>(context, MD_DATA)) + offset;
+  let at: i64 = <i64>load<u32>(context, SKB_DATA) + offset;
   if (offset < 0) {
-    if (!isSkb || offset < LL_OFF) return 0;
-    at = offset >= NET_OFF ? <i64>mac + ETH_HLEN + (offset - NET_OFF) : <i64>mac + (offset - LL_OFF);
+    if (offset < LL_OFF) return 0;
+    at =
+      offset >= NET_OFF
+        ? <i64>load<u32>(state, PACKET_NETWORK) + (offset - NET_OFF)
+        : <i64>load<u32>(state, PACKET_MAC) + (offset - LL_OFF);
   }
-  if (at < <i64>load<u32>(state, PACKET_START) || at + size > <i64>packetEnd()) return 0;
+  if (at < <i64>load<u32>(state, PACKET_START) || at + size > <i64>load<u32>(context, SKB_DATA_END)) return 0;
   let value: u64 = 0;
   for (let i: u32 = 0; i < size; i++) value = (value << 8) | load<u8>(<u32>at + i);
   store<u64>(result, value);

@@ -92,6 +92,9 @@ const MAP_API: Partial<Record<MapTypeName, Readonly<Record<string, string>>>> = 
   BPF_MAP_TYPE_BLOOM_FILTER: QUEUED,
   BPF_MAP_TYPE_RINGBUF: EVENTS,
 };
+/** For packets; `…_begin` makes a context that `raw_…` takes, so that the host can change fields of it before. */
+const XDP_API = { xdp_begin: "xdpBegin" };
+const SKB_API = { skb_begin: "skbBegin" };
 const PACKET_API = {
   packet_buffer: "packetBuffer",
   packet_data: "packetData",
@@ -143,7 +146,7 @@ export async function buildStandalone(spec: CollectionSpec, options: BuildOption
   for (const [name, target] of exported) module.export(name, "func", linker.indexOf(target));
   for (const { address, bytes: data } of imageOf(new Uint8Array(memory.buffer)))
     module.dataSegment(data, { offset: { kind: "i32", value: address } });
-  const description = describe(loaded, { name, metered }, linker, helpers);
+  const description = describe(loaded, { name, metered }, linker);
   exportGlobalsOf(module, loaded, description, around);
   module.customSection(SECTION, new TextEncoder().encode(writeDescription(description)));
   return { wasm: module.finish(), description };
@@ -240,10 +243,13 @@ function addPrograms(
 }
 
 function addApi({ spec, programs }: AheadCollection, kernel: Part, exported: Map<string, Target>): void {
-  const packets = programs.some(({ spec: program }) => PACKETS[program.type!] !== undefined);
+  const kinds = new Set(programs.map(({ spec: program }) => PACKETS[program.type!])); // they were loaded
+  const skb = kinds.has("skb") || kinds.has("skb-network");
   const rows = [
     { alloc: "alloc", free: "free" },
-    ...(packets ? [PACKET_API] : []),
+    ...(kinds.has("xdp") || skb ? [PACKET_API] : []),
+    ...(kinds.has("xdp") ? [XDP_API] : []),
+    ...(skb ? [SKB_API] : []),
     ...spec.maps.map(({ type }) => MAP_API[type] ?? {}),
   ];
   for (const row of rows)
@@ -255,7 +261,6 @@ function describe(
   { spec, programs, maps }: AheadCollection,
   { name, metered }: { readonly name: string; readonly metered: boolean },
   linker: Linker,
-  helpers: readonly AheadHelper[],
 ): Description {
   const subset = spec.btf && new TypeSubset(spec.btf);
   return {
@@ -280,7 +285,7 @@ function describe(
     }),
     imports: linker.imports.map((imported) => ({
       name: imported.name,
-      args: helpers.find((helper) => helper.name === imported.name)!.args, // only helpers are imported
+      args: imported.type.params.length,
     })),
     metered,
     types: subset?.types ?? [{ kind: "void", name: "" }],

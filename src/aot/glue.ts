@@ -1,4 +1,11 @@
-import { ARG_STRIDE, BPF_FUNC, HOST_IMPORTS, type RUN_GLOBALS, type RunGlobal } from "../jit/index.ts";
+import {
+  ARG_STRIDE,
+  BPF_FUNC,
+  type DirectHelper,
+  HOST_IMPORTS,
+  type RUN_GLOBALS,
+  type RunGlobal,
+} from "../jit/index.ts";
 import type { FuncBody, Glue, Part, ReadImport, Target } from "../wasm/index.ts";
 import { type AheadHelper, helperType } from "./helpers.ts";
 
@@ -26,11 +33,11 @@ export function hostGlue(around: Surroundings): Record<keyof typeof HOST_IMPORTS
       write(f, indexOf) {
         const [id, fp] = [0, 2];
         f.nameLocal(id, "id").nameLocal(1, "slot").nameLocal(fp, "fp");
-        for (const [i, { id: number, args }] of helpers.entries()) {
-          f.localGet(id).i32Const(number).op("i32.eq").if();
+        for (const [i, helper] of helpers.entries()) {
+          f.localGet(id).i32Const(helper.id).op("i32.eq").if();
           f.localGet(fp);
-          for (let r = 1; r <= args; r++) f.localGet(fp).memory("i64.load", ARG_STRIDE * r, 8);
-          f.call(indexOf(targets[i])).memory("i64.store", 0, 8).op("return").end();
+          callHelper(f, helper, indexOf(targets[i]), fp);
+          f.memory("i64.store", 0, 8).op("return").end();
         }
         f.op("unreachable").end();
       },
@@ -60,11 +67,37 @@ export function hostGlue(around: Surroundings): Record<keyof typeof HOST_IMPORTS
   };
 }
 
-function helperTarget({ name, where, args }: AheadHelper, kernel: Part): Target {
-  return where === "inside"
-    ? { kind: "export", from: kernel, name }
-    : { kind: "import", module: "env", name, type: helperType(args) };
+function helperTarget(helper: AheadHelper, kernel: Part): Target {
+  const { name } = helper;
+  return helper.from === "host"
+    ? { kind: "import", module: "env", name, type: helperType(helper.args) }
+    : { kind: "export", from: kernel, name };
 }
+
+/** Calls a helper with the arguments of frame `fp`; leaves what r0 becomes on the stack. */
+function callHelper(f: FuncBody, helper: AheadHelper, target: number, fp: number): void {
+  const load = (r: number) => f.localGet(fp).memory("i64.load", ARG_STRIDE * r, 8);
+  if (helper.from !== "direct") {
+    for (let r = 1; r <= helper.args; r++) load(r);
+    f.call(target);
+    return;
+  }
+  for (const [i, type] of helper.row.args.entries()) {
+    load(i + 1);
+    if (type === "i32") f.op("i32.wrap_i64");
+  }
+  if (helper.row.cpu) f.i32Const(0);
+  f.call(target);
+  RESULT[helper.row.result](f);
+}
+
+/** What a direct helper gives as r0. */
+const RESULT: Record<DirectHelper["result"], (f: FuncBody) => unknown> = {
+  errno: (f) => f.op("i64.extend_i32_s"),
+  u32: (f) => f.op("i64.extend_i32_u"),
+  i64: () => {},
+  none: (f) => f.i64Const(0),
+};
 
 /** `raw_NAME(context) → r0`: runs a program on a context that lies in the memory. */
 export function rawGlue(name: string, main: Target, around: Surroundings): Glue {

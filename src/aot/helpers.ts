@@ -1,27 +1,18 @@
 import { type HelperName, helperArgs, helperById, type ProgramTypeName } from "../abi/index.ts";
 import { BpfError } from "../base/index.ts";
+import { DIRECT_HELPERS, type DirectHelper, type DirectHelperName } from "../jit/index.ts";
 import type { FuncType } from "../wasm/index.ts";
 
-/** Helpers that `assembly/ahead/helpers.ts` has, as `bpf_NAME`; others are direct (`jit/`) and need nothing here. */
-const INSIDE = new Set<HelperName>([
+/** Helpers that `assembly/ahead/helpers.ts` has, as `bpf_NAME`. */
+const OWN = new Set<HelperName>([
   "get_numa_node_id",
-  "l3_csum_replace",
-  "l4_csum_replace",
   "map_delete_elem",
   "map_lookup_elem",
-  "map_lookup_percpu_elem",
-  "map_peek_elem",
-  "map_pop_elem",
-  "map_push_elem",
   "map_update_elem",
-  "skb_load_bytes",
   "skb_pull_data",
   "skb_store_bytes",
   "spin_lock",
   "spin_unlock",
-  "xdp_adjust_tail",
-  "xdp_load_bytes",
-  "xdp_store_bytes",
 ]);
 
 /** Helpers that the host gives, as imports `env.bpf_NAME`: what they do is visible in their arguments alone. */
@@ -59,23 +50,23 @@ const FROM_HOST = new Set<HelperName>([
 const TRACE_PRINTK: HelperName = "trace_printk";
 const ALL_ARGS = 5;
 
-/** A helper that programs of a standalone module call. */
-export interface AheadHelper {
-  readonly id: number;
-  /** Of the function: `bpf_ktime_get_ns`. */
-  readonly name: string;
-  readonly where: "inside" | "host";
-  /** All are u64, as is the answer. */
-  readonly args: number;
-}
+/**
+ * A helper that compiled programs ask their host for: a function of `assembly/ahead` or an import, with u64 arguments
+ * and answer; or one that programs usually call directly.
+ */
+export type AheadHelper =
+  | { readonly id: number; readonly name: string; readonly from: "own" | "host"; readonly args: number }
+  | { readonly id: number; readonly name: string; readonly from: "direct"; readonly row: DirectHelper };
 
 /** How a helper is done ahead of time. @throws BpfError `aot/helper` for those that need a kernel around them. */
 export function aheadHelper(id: number, type: ProgramTypeName, program: string): AheadHelper {
   const name = helperById(id);
-  if (name !== undefined && (INSIDE.has(name) || FROM_HOST.has(name))) {
+  const row = name !== undefined && name in DIRECT_HELPERS && DIRECT_HELPERS[name as DirectHelperName];
+  if (name !== undefined && (OWN.has(name) || FROM_HOST.has(name))) {
     const args = name === TRACE_PRINTK ? ALL_ARGS : helperArgs(name, type).length;
-    return { id, name: `bpf_${name}`, where: INSIDE.has(name) ? "inside" : "host", args };
+    return { id, name: `bpf_${name}`, from: OWN.has(name) ? "own" : "host", args };
   }
+  if (row) return { id, name: row.name, from: "direct", row };
   throw new BpfError(
     "aot/helper",
     `prog '${program}': helper bpf_${name ?? `#${id}`} is not available ahead of time`,

@@ -3,11 +3,11 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { decode, disassemble } from "../../src/isa/index.ts";
 import { type EmbeddedKernel, openEmbeddedKernel } from "../../src/runtime/index.ts";
-import { Verifier } from "../../src/verifier/index.ts";
+import { Verifier, verifierProgram } from "../../src/verifier/index.ts";
 import { fixedHost } from "../differential/host.ts";
 import type { RandomCase } from "../differential/random-program.ts";
 import { runOnEmbedded, specOf } from "../differential/run-case.ts";
-import { verifierInput } from "../verifier/soundness.ts";
+import { withFunctionTypes } from "../verifier/soundness.ts";
 import { engineCase } from "./engine-cases.ts";
 
 const COUNT = Number(process.env.SKEP_FUZZ_RUNS ?? 2_000);
@@ -38,9 +38,9 @@ afterAll(close);
 it(`${COUNT} verified programs do the same in every engine`, async () => {
   const verifier = new Verifier();
   const accepted = (test: RandomCase): boolean => {
-    const spec = specOf(test);
+    const spec = withFunctionTypes(specOf(test));
     return spec.programs.every((program) => {
-      const { verdict } = verifier.verify(verifierInput(spec, program), { insnLimit: WALK_LIMIT });
+      const { verdict } = verifier.verify(verifierProgram(spec, program), { insnLimit: WALK_LIMIT });
       return verdict === "accepted";
     });
   };

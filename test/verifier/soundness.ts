@@ -98,8 +98,8 @@ export async function checkCase(
   verifier: Verifier,
   kernel: EmbeddedKernel,
 ): Promise<SoundnessResult> {
-  const spec = specOf(test);
-  const inputs = spec.programs.map((program) => verifierInput(spec, program));
+  const spec = withFunctionTypes(specOf(test));
+  const inputs = spec.programs.map((program) => verifierProgram(spec, program));
   for (const program of inputs) {
     const verdict = verifier.verify(program, { insnLimit: 200_000 });
     if (verdict.verdict !== "accepted") return { outcome: verdict.verdict, compared: 0, problems: [] };
@@ -151,22 +151,21 @@ export async function checkCase(
 /** Rules that the verifier does not promise: a bounded run, and what a test host lacks. */
 const ALLOWED: ReadonlySet<string> = new Set(["runtime/budget"]);
 
-/** A program of `specOf` for the verifier, with the BTF that its functions need. */
-export function verifierInput(
-  spec: CollectionSpec,
-  program: CollectionSpec["programs"][number],
-): VerifierProgram {
+/** The spec with BTF for its functions, which the verifier asks of callbacks. */
+export function withFunctionTypes(spec: CollectionSpec): CollectionSpec {
   const builder: BtfBuilder = new Builder();
-  const long = builder.int("long", 8, { signed: true });
   const type = builder.add({
     kind: "func_proto",
     name: "",
-    type: long,
+    type: builder.int("long", 8, { signed: true }),
     params: [{ name: "ctx", type: builder.ptr(0) }],
   });
-  const func = builder.add({ kind: "func", name: "f", type, linkage: "static" });
-  const funcs = program.funcs.map((row) => ({ ...row, btfId: func }));
-  return { ...verifierProgram(spec, { ...program, funcs }), btf: builder.build(), funcs };
+  const btfId = builder.add({ kind: "func", name: "f", type, linkage: "static" });
+  const programs = spec.programs.map((program) => ({
+    ...program,
+    funcs: program.funcs.map((row) => ({ ...row, btfId })),
+  }));
+  return { ...spec, programs, btf: builder.build() };
 }
 
 // -- abstract -------------------------------------------------------------------------------------------------------------

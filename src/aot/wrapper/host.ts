@@ -8,9 +8,9 @@ type Helper = (...args: bigint[]) => bigint;
 const COMM = "skep";
 const NS_PER_MS = 1e6;
 const JIFFY_MS = 4;
-const XDP_REDIRECT = 4n;
-const TC_ACT_REDIRECT = 7n;
-const EFAULT = -14n;
+/** Verdicts of bpf_redirect: sent, and refused for its flags. */
+const XDP = { redirect: 4n, refused: 0n, flags: 0n } as const;
+const TC = { redirect: 7n, refused: 2n, flags: 1n } as const;
 const EINVAL = -22n;
 
 /** What helpers do where the host says nothing else. */
@@ -19,20 +19,6 @@ function usual(
   options: WrapperOptions,
 ): Readonly<Record<string, Helper>> {
   const now: Helper = () => BigInt(Math.round(performance.now() * NS_PER_MS));
-  const string: Helper = (to, size, from) => {
-    const memory = bytes();
-    const [at, room] = [Number(to), Number(size & 0xffff_ffffn)];
-    if (room === 0) return 0n;
-    if (from < 65536n || from >= BigInt(memory.length)) {
-      memory.fill(0, at, at + room);
-      return EFAULT;
-    }
-    const end = memory.indexOf(0, Number(from));
-    const length = Math.min((end < 0 ? memory.length : end) - Number(from), room - 1);
-    memory.copyWithin(at, Number(from), Number(from) + length);
-    memory[at + length] = 0;
-    return BigInt(length + 1);
-  };
   /** The words at an address: arguments of the formatting helpers with an array of them. */
   const array = (at: bigint, size: bigint) =>
     Array.from({ length: Number(size) >> 3 }, (_, i) => words().getBigUint64(Number(at) + 8 * i, true));
@@ -41,7 +27,9 @@ function usual(
     return BigInt(text.length);
   };
   const isXdp = description.programs.every(({ type }) => type === "BPF_PROG_TYPE_XDP");
-  const redirect: Helper = () => (isXdp ? XDP_REDIRECT : TC_ACT_REDIRECT);
+  const verdicts = isXdp ? XDP : TC;
+  const redirect: Helper = (_index, flags) =>
+    (flags & ~verdicts.flags) === 0n ? verdicts.redirect : verdicts.refused;
   return {
     bpf_ktime_get_ns: now,
     bpf_ktime_get_boot_ns: now,
@@ -63,12 +51,9 @@ function usual(
       options.event?.(name, bytes().slice(Number(data), Number(data) + Number(size)));
       return 0n;
     },
-    bpf_probe_read_str: string,
-    bpf_probe_read_user_str: string,
-    bpf_probe_read_kernel_str: string,
     bpf_redirect: redirect,
-    bpf_redirect_peer: redirect,
-    bpf_redirect_neigh: redirect,
+    bpf_redirect_peer: (_index, flags) => (flags === 0n ? TC.redirect : TC.refused),
+    bpf_redirect_neigh: (_index, _params, _size, flags) => (flags === 0n ? TC.redirect : TC.refused),
     bpf_trace_printk: (format, size, ...args) =>
       trace(formatLine(bytes(), Number(format), Number(size), args)),
     bpf_trace_vprintk: (format, size, data, length) =>
