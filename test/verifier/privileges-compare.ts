@@ -1,4 +1,6 @@
 // One program under one set of capabilities: our verdict beside the running kernel's.
+
+import { readFileSync } from "node:fs";
 import {
   CAPABILITY_SETS,
   type CapabilitySet,
@@ -9,16 +11,20 @@ import {
 import { normLines } from "./norm.ts";
 import type { RunningKernel } from "./running-kernel.ts";
 
-/** Sets that the kernel can be asked about: it refuses all that lack CAP_BPF (kernel.unprivileged_bpf_disabled). */
-export const ASKED_SETS = {
-  bpf: CAPABILITY_SETS.bpf,
-  networking: CAPABILITY_SETS.networking,
-  tracing: CAPABILITY_SETS.tracing,
-} as const satisfies Partial<Record<CapabilitySet, readonly LoaderCapability[]>>;
+/** Sets that the kernel can be asked about; without CAP_BPF only if kernel.unprivileged_bpf_disabled is 0. */
+export function askedSets(): Partial<Record<CapabilitySet, readonly LoaderCapability[]>> {
+  const { bpf, networking, tracing, unprivileged } = CAPABILITY_SETS;
+  const everyone = readFileSync("/proc/sys/kernel/unprivileged_bpf_disabled", "utf8").trim() === "0";
+  return { bpf, networking, tracing, ...(everyone && { unprivileged }) };
+}
 
-/** Where the two part; the first that applies. */
+/**
+ * Where the two part; the first that applies. "fenced": Linux before 6.17 rejects what fails on a guessed path only, later
+ * ones and we put a barrier there.
+ */
 export const PARTINGS = [
   "false-accept",
+  "fenced",
   "false-reject",
   "unsupported",
   "message",
@@ -54,7 +60,7 @@ export async function compare(
   if (ours.verdict === "unsupported") return { parting: "unsupported", accepted, text: ours.feature };
   if (ours.verdict === "accepted") {
     const text = `ours accepted, ${ours.insnsProcessed}; Linux ${linux}`;
-    if (!accepted) return { parting: "false-accept", accepted, text };
+    if (!accepted) return { parting: endsGuessing(theirs.log) ? "fenced" : "false-accept", accepted, text };
     return { parting: ours.insnsProcessed === theirs.processed ? "agree" : "processed", accepted, text };
   }
   const { error } = ours;
@@ -70,4 +76,10 @@ export async function compare(
   if (insn >= 0 && error.insn !== insn) return { parting: "pc", accepted, text };
   const same = theirs.processed === undefined || ours.insnsProcessed === theirs.processed;
   return { parting: same ? "agree" : "processed", accepted, text };
+}
+
+/** The path on which Linux rejected is one that only a wrong guess takes. */
+function endsGuessing(log: string): boolean {
+  const paths = [...log.matchAll(/^from \d+ to \d+( \(speculative execution\))?:/gm)];
+  return paths.at(-1)?.[1] !== undefined;
 }

@@ -2,15 +2,20 @@
 //
 //   SKEP_ORACLE=… node scripts/run-ts.mjs test/verifier/privileges.ts [SOURCE…] [OPTION…]
 //
-// SOURCE    raw-tests  verifier (the verifier_* objects)  generated; default: all
-// --caps S  only this set: bpf networking tracing
+// SOURCE    raw-tests  verifier (the verifier_* objects)  pointers  accesses  branches (the last three are generated);
+//           default: all
+// --caps S  only this set: bpf networking tracing, unprivileged where kernel.unprivileged_bpf_disabled is 0
 // --only T  only programs whose name contains T        --rows X  list these (false-accept, …; commas)
 // --count N generated programs (default 3000)          --from N  first seed
 // --limit N lines of each list (default 30)            --log     our log and the kernel's of the first program
+import { readFileSync } from "node:fs";
+import { parseBtf } from "../../src/btf/index.ts";
 import { Verifier, type VerifierProgram } from "../../src/verifier/index.ts";
+import { branchingProgram } from "../differential/branching-program.ts";
+import { accessProgram } from "./access-programs.ts";
 import { CORPORA, type CorpusName, oracleMissing, Programs, prepareCorpus, readRows } from "./corpora.ts";
 import { pointerProgram } from "./pointer-programs.ts";
-import { ASKED_SETS, type Compared, compare, PARTINGS, type Parting } from "./privileges-compare.ts";
+import { askedSets, type Compared, compare, PARTINGS, type Parting } from "./privileges-compare.ts";
 import { RunningKernel } from "./running-kernel.ts";
 
 const args = process.argv.slice(2);
@@ -34,19 +39,39 @@ const limit = Number(option("limit") ?? 30);
 const showLog = args.includes("--log");
 const sources = args.filter((arg) => !arg.startsWith("--"));
 
+/** Seeded programs, by source. */
+const GENERATED: Readonly<Record<string, (seed: number) => VerifierProgram>> = {
+  pointers: pointerProgram,
+  accesses: (seed) => accessProgram(seed, kernelBtf),
+  branches: (seed) => ({
+    name: `branches ${seed}`,
+    type: seed % 2 === 0 ? "BPF_PROG_TYPE_SCHED_CLS" : "BPF_PROG_TYPE_CGROUP_SKB",
+    attachType: undefined,
+    insns: branchingProgram(seed, 15 + (seed % 40)),
+    maps: [],
+    btf: undefined,
+    funcs: [],
+    lines: [],
+    license: "GPL",
+    flags: { testStateFreq: seed % 4 === 1, testRegInvariants: seed % 3 === 0 },
+    kernelBtf: undefined,
+  }),
+};
+
 interface Case {
   readonly name: string;
   readonly program: VerifierProgram;
 }
 
+const kernelBtf = parseBtf(readFileSync("/sys/kernel/btf/vmlinux"));
 const kernel = await RunningKernel.open();
 if (typeof kernel === "string") {
   process.stdout.write(`${kernel}\n`);
   process.exit(2);
 }
 const verifier = new Verifier();
-for (const source of sources.length > 0 ? sources : ["raw-tests", "verifier", "generated"]) {
-  for (const [set, capabilities] of Object.entries(ASKED_SETS)) {
+for (const source of sources.length > 0 ? sources : ["raw-tests", "verifier", ...Object.keys(GENERATED)]) {
+  for (const [set, capabilities] of Object.entries(askedSets())) {
     if (caps !== undefined && caps !== set) continue;
     const lists = new Map<Parting, string[]>(PARTINGS.map((parting) => [parting, []]));
     let accepted = 0;
@@ -82,9 +107,9 @@ for (const source of sources.length > 0 ? sources : ["raw-tests", "verifier", "g
 kernel.close();
 
 function* casesOf(source: string): Generator<Case> {
-  if (source === "generated") {
-    for (let seed = from; seed < from + count; seed++)
-      yield { name: `seed ${seed}`, program: pointerProgram(seed) };
+  if (Object.hasOwn(GENERATED, source)) {
+    const make = GENERATED[source];
+    for (let seed = from; seed < from + count; seed++) yield { name: `seed ${seed}`, program: make(seed) };
     return;
   }
   const missing = oracleMissing();
