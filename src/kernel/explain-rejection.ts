@@ -1,7 +1,7 @@
 import { BpfError } from "../base/index.ts";
 import { type Btf, BtfIndex } from "../btf/index.ts";
 import type { RejectionExplainer } from "../object/index.ts";
-import { explainRejection, hintFor, verifierProgram, verify } from "../verifier/index.ts";
+import { explainRejection, hintFor, Verifier, verifierProgram } from "../verifier/index.ts";
 
 /** Statistics and remarks that Linux prints after its answer. */
 const STATISTICS = /^(processed \d+ insns|verification time|stack depth|$)/;
@@ -27,20 +27,20 @@ export function rejectionExplainer(): RejectionExplainer {
         kconfigKnown: true,
       },
     );
-    const verdict = verify(input);
+    const verifier = new Verifier();
+    const verdict = verifier.verify(input);
     if (verdict.verdict !== "rejected") return undefined;
     const { code, message, insn, source } = verdict.error;
     const said = log.split("\n").filter((line) => !STATISTICS.test(line));
     if (!said.slice(-3).some((line) => line.trim() === message.trim().split("\n").at(-1))) return undefined;
-    const chain = explainRejection(input, verdict.error).causes.map(
-      (cause) => `insn ${cause.insn}: ${cause.text}`,
-    );
+    const explanation = explainRejection(input, verdict.error, {}, verifier);
+    const chain = explanation.causes.map((cause) => `insn ${cause.insn}: ${cause.text}`);
     return new BpfError(code, [message, ...chain].join("\n"), {
       subject: program.name,
       errno: verdict.error.errno,
       ...(insn >= 0 && { insn }),
       ...(source && { source }),
-      hint: `${hintFor(input, verdict.error)} (skep explain ${code})`,
+      hint: `${hintFor(input, verdict.error, explanation)} (skep explain ${code})`,
     });
   };
 }

@@ -149,7 +149,9 @@ export function rowText(env: VerifierEnv, row: number, frameNo: number): string 
   ) {
     const map = env.maps[i32[row + A]];
     if (map !== undefined) {
-      if (map.name !== "") parts.push(`map=${map.name.slice(0, 15)}`);
+      // The kernel keeps no name with the template of inner maps.
+      const inner = i32[row + A] >= env.program.maps.length;
+      if (map.name !== "" && !inner) parts.push(`map=${map.name.slice(0, 15)}`);
       parts.push(`ks=${map.keySize},vs=${map.valueSize}`);
     }
   }
