@@ -1,4 +1,4 @@
-import type { BpfMap, LinuxKernelOptions, Program } from "../object/index.ts";
+import type { AttachOptions, BpfMap, Link, LinuxKernelOptions, Program } from "../object/index.ts";
 import type { KernelFacts } from "./load/kernel-facts.ts";
 import type { LinuxMap } from "./maps/linux-map.ts";
 import type { LinuxProgram } from "./program.ts";
@@ -15,6 +15,8 @@ export interface LinuxContext {
   /** Open maps and programs of this kernel by id. */
   readonly maps: Map<number, LinuxMap>;
   readonly programs: Map<number, LinuxProgram>;
+  /** `attachProgram` of `attach/`, which knows programs; handed in here, so that programs need not know it. */
+  readonly attach: (program: LinuxProgram, options?: AttachOptions) => Link;
 }
 
 /** Anything that a map's slot can be set to. */

@@ -12,7 +12,7 @@ import {
   setKconfig,
   withMapSizes,
 } from "../object/index.ts";
-import { targetOfSection } from "./attach/index.ts";
+import { attachProgram, attachStructOps, targetOfSection } from "./attach/index.ts";
 import type { LinuxContext } from "./context.ts";
 import { uploadBtf } from "./load/btf-upload.ts";
 import { createMap } from "./load/create-map.ts";
@@ -38,11 +38,21 @@ export class RunningKernel implements LinuxKernel {
   readonly numCpus: number;
   /** What the parts of `src/linux` work with. */
   readonly context: LinuxContext;
+  private memlockRaised = false;
 
   constructor(sys: Sys, options: LinuxKernelOptions) {
     this.numCpus = possibleCpus();
     const facts = new KernelFacts(sys);
-    this.context = { sys, facts, numCpus: this.numCpus, options, maps: new Map(), programs: new Map() };
+    const context: LinuxContext = {
+      sys,
+      facts,
+      numCpus: this.numCpus,
+      options,
+      maps: new Map(),
+      programs: new Map(),
+      attach: (program, target) => attachProgram(context, program, target),
+    };
+    this.context = context;
   }
 
   get version(): string {
@@ -60,6 +70,7 @@ export class RunningKernel implements LinuxKernel {
       });
     }
     const { context } = this;
+    this.raiseMemlock();
     const structOps = chooseStructOps(spec, options.structOps);
     const chosen = choosePrograms(spec, options.programs, structOps);
     const settled = this.settle(spec, options);
@@ -92,7 +103,7 @@ export class RunningKernel implements LinuxKernel {
       throw error;
     }
     const attachAll = (): readonly Link[] => {
-      const made = attachEach(programs.values());
+      const made = attachEach(context, programs.values(), maps.values());
       links.push(...made);
       return made;
     };
@@ -104,6 +115,15 @@ export class RunningKernel implements LinuxKernel {
     this.context.sys[Symbol.dispose]();
     this.context.maps.clear();
     this.context.programs.clear();
+  }
+
+  /** Before Linux 5.11 maps and programs count against RLIMIT_MEMLOCK; where it cannot be raised the kernel will say so. */
+  private raiseMemlock(): void {
+    const { sys, facts } = this.context;
+    if (this.memlockRaised || facts.has("memcg-accounting")) return;
+    this.memlockRaised = true;
+    const unlimited = new Uint8Array(16).fill(0xff);
+    sys.call("prlimit64", 0, RLIMIT_MEMLOCK, unlimited, 0);
   }
 
   /** The spec with globals, kconfig and map sizes as they will be. */
@@ -121,6 +141,8 @@ export class RunningKernel implements LinuxKernel {
     return withMapSizes(settled, options);
   }
 }
+
+const RLIMIT_MEMLOCK = 8;
 
 function chooseStructOps(
   spec: CollectionSpec,
@@ -169,13 +191,19 @@ function fillSlots(
   }
 }
 
-function attachEach(programs: Iterable<LinuxProgram>): Link[] {
+/** What section names say, and the struct_ops variables; all of it or nothing. */
+function attachEach(
+  context: LinuxContext,
+  programs: Iterable<LinuxProgram>,
+  maps: Iterable<LinuxMap>,
+): Link[] {
   const links: Link[] = [];
   try {
     for (const program of programs) {
       const target = targetOfSection(program.spec);
       if (target !== undefined) links.push(program.attach(target));
     }
+    for (const map of maps) if (map instanceof StructOpsMap) links.push(attachStructOps(context, map));
     return links;
   } catch (error) {
     for (const link of links.reverse()) link.close();

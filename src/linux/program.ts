@@ -1,13 +1,14 @@
 import { type AttachTypeName, type Capability, type ProgramTypeName, programTypeRow } from "../abi/index.ts";
 import type {
   AttachOptions,
+  AttachTargets,
+  IterLink,
   Link,
   LinuxProgramPort,
   ProgramSpec,
   RunInput,
   RunResult,
 } from "../object/index.ts";
-import { attachProgram } from "./attach/index.ts";
 import type { LinuxContext } from "./context.ts";
 import { objectInfo, pinObject } from "./object-info.ts";
 import { runProgram } from "./run-program.ts";
@@ -58,8 +59,10 @@ export class LinuxProgram implements LinuxProgramPort {
     return runProgram(this.context.sys, this, input);
   }
 
+  attach(options: { readonly kind: "iter" } & AttachTargets["iter"]): IterLink;
+  attach(options?: AttachOptions): Link;
   attach(options?: AttachOptions): Link {
-    return attachProgram(this.context, this, options);
+    return this.context.attach(this, options);
   }
 
   pin(path: string): void {

@@ -20,6 +20,14 @@ export interface Link extends Disposable, AsyncDisposable {
   close(): void;
 }
 
+/** An iterator: nothing runs until it is read. */
+export interface IterLink extends Link {
+  /** Runs the program over all objects once; what it writes, as it comes. @throws BpfError `linux/…`. */
+  read(): AsyncGenerator<Uint8Array, void, void>;
+  /** All that one run writes, as UTF-8 text. @throws BpfError `linux/…`. */
+  text(): Promise<string>;
+}
+
 /** Position among the programs of one hook (tcx, netkit, cgroup): Linux 6.6, for cgroup 6.17. */
 export interface HookPosition {
   /** A link, a program, a program's id, or `"all"`: the first place. */
@@ -146,7 +154,7 @@ export interface AttachTargets {
     readonly cpus?: readonly number[];
     readonly cookie?: Cookie;
   };
-  /** The link is read with the kernel's iterator stream. */
+  /** The link is an {@link IterLink}. */
   iter: {
     readonly map?: BpfMap;
     readonly pid?: number;

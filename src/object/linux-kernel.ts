@@ -1,5 +1,6 @@
 import type { BpfError } from "../base/index.ts";
 import type { Btf } from "../btf/index.ts";
+import type { AttachOptions, AttachTargets, IterLink, Link } from "./attach.ts";
 import type { BpfMap, Collection, GlobalValue, Kernel, LoadOptions, Program, UpdateFlag } from "./kernel.ts";
 import type { CollectionSpec, ProgramSpec } from "./spec.ts";
 
@@ -59,6 +60,8 @@ export interface GlobalVariable {
 
 /** A loaded program. */
 export interface LinuxProgramPort extends Program {
+  attach(options: { readonly kind: "iter" } & AttachTargets["iter"]): IterLink;
+  attach(options?: AttachOptions): Link;
   /** The kernel's id, as bpftool shows it. */
   readonly id: number;
   /** For those who make system calls of their own; belongs to the program. */

@@ -4,30 +4,46 @@ import type { LinuxContext } from "../context.ts";
 import type { LinuxProgram } from "../program.ts";
 import type { Attacher } from "./attacher.ts";
 import { cgroup } from "./cgroup.ts";
+import { freplace } from "./freplace.ts";
+import { iter } from "./iter.ts";
+import { kprobe } from "./kprobe.ts";
+import { kprobeMulti } from "./kprobe-multi.ts";
 import { netfilter } from "./netfilter.ts";
 import { netkit } from "./netkit.ts";
 import { flowDissector, skLookup } from "./network-namespace.ts";
+import { perfEvent } from "./perf-event.ts";
 import { rawTracepoint } from "./raw-tracepoint.ts";
 import { kindOfSection } from "./section-kinds.ts";
 import { reuseport, socketFilter } from "./socket-option.ts";
 import { sockmap } from "./sockmap.ts";
+import { structOps } from "./struct-ops.ts";
 import { tc } from "./tc.ts";
 import { tcx } from "./tcx.ts";
+import { trace } from "./trace.ts";
+import { tracepoint } from "./tracepoint.ts";
 import { xdp } from "./xdp.ts";
 
 /** How to attach to each kind of target: one file a kind. */
 const ATTACHERS: { readonly [Kind in AttachKind]?: Attacher<Kind> } = {
   cgroup,
+  freplace,
   "flow-dissector": flowDissector,
+  iter,
+  kprobe,
+  "kprobe-multi": kprobeMulti,
   netfilter,
   netkit,
+  "perf-event": perfEvent,
   "raw-tracepoint": rawTracepoint,
   reuseport,
   "sk-lookup": skLookup,
   "socket-filter": socketFilter,
   sockmap,
+  "struct-ops": structOps,
   tc,
   tcx,
+  trace,
+  tracepoint,
   xdp,
 };
 
@@ -64,3 +80,5 @@ export function targetOfSection(program: ProgramSpec): AttachOptions | undefined
 function attacherOf(kind: AttachKind): Attacher<AttachKind> | undefined {
   return ATTACHERS[kind] as Attacher<AttachKind> | undefined; // called with options of the same kind only
 }
+
+export { attachStructOps } from "./struct-ops.ts";

@@ -87,8 +87,10 @@ export class KernelFacts {
     if (module === "vmlinux") return undefined;
     for (const btf of this.modules) {
       if (module !== undefined && btf.name !== module) continue;
-      const id = btf.index.all(name, kind).find((id) => id >= btf.index.btf.baseCount);
-      if (id !== undefined) return { btf, id };
+      // Only the module's own types, without an index: there may be a hundred modules on top of the same base.
+      const { types, baseCount } = btf.index.btf;
+      const own = types.slice(baseCount).findIndex((type) => type.kind === kind && type.name === name);
+      if (own >= 0) return { btf, id: baseCount + own };
     }
     return undefined;
   }

@@ -1,5 +1,6 @@
 import { ATTACH_TYPES, ERRNO, PROGRAM_TYPES, type ProgramTypeName, programTypeRow } from "../../abi/index.ts";
-import { BpfError } from "../../base/index.ts";
+import { BpfError, type Diagnostic } from "../../base/index.ts";
+import { type Btf, type BtfIndex, type CoreRelocation, essentialName } from "../../btf/index.ts";
 import {
   applyCoreRelocations,
   attachTargetOf,
@@ -129,9 +130,38 @@ function relocate(
       },
     );
   }
-  const applied = applyCoreRelocations(program, btf, target);
-  if (applied.error !== undefined) throw applied.error;
-  return applied;
+  const diagnostics: Diagnostic[] = [];
+  let { insns } = program;
+  for (const [types, coreRelocations] of byTarget(context, program, btf, around.options.targetBtf)) {
+    const applied = applyCoreRelocations({ insns, coreRelocations }, btf, types);
+    if (applied.error !== undefined) throw applied.error;
+    insns = applied.insns;
+    diagnostics.push(...applied.diagnostics);
+  }
+  return { insns, diagnostics };
+}
+
+/** Relocations against the kernel's types and, for types that only a module has, against the module's. */
+function byTarget(
+  context: LinuxContext,
+  program: ProgramSpec,
+  btf: Btf,
+  given: Btf | undefined,
+): ReadonlyMap<Btf | BtfIndex, readonly CoreRelocation[]> {
+  const { facts } = context;
+  const kernel = facts.btf;
+  if (given !== undefined || kernel === undefined) return new Map([[given ?? btf, program.coreRelocations]]);
+  const groups = new Map<BtfIndex, CoreRelocation[]>([[kernel, []]]);
+  for (const relocation of program.coreRelocations) {
+    const name = essentialName(btf.types[relocation.type]?.name ?? "");
+    const module =
+      name === "" || kernel.flavours(name).length > 0 ? undefined : facts.findType(name, "struct")?.btf.index;
+    const index = module ?? kernel;
+    const group = groups.get(index);
+    if (group === undefined) groups.set(index, [relocation]);
+    else group.push(relocation);
+  }
+  return groups;
 }
 
 interface LoadTarget {

@@ -46,6 +46,9 @@ export const SYSCALLS = {
   name_to_handle_at: [303, 264],
   setns: [308, 268],
   bpf: [321, 280],
+  fsopen: [430, 430],
+  fsconfig: [431, 431],
+  fsmount: [432, 432],
   pidfd_open: [434, 434],
   ppoll: [271, 73],
 } as const satisfies Record<string, Row>;
