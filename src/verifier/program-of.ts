@@ -4,10 +4,14 @@ import { type Btf, BtfIndex, essentialName } from "../btf/index.ts";
 import {
   type AppliedCoreRelocation,
   applyCoreRelocations,
+  attachTargetOf,
   type CollectionSpec,
   CoreMatcher,
   kernelMapName,
   type MapSpec,
+  mapTakesBtf,
+  POISON_KFUNC,
+  POISON_MAP,
   type ProgramSpec,
   type Reference,
   type Resolution,
@@ -71,7 +75,7 @@ export function verifierProgram(
     new References(spec, options, kernel, maps).resolve,
   );
   const btf = acceptedBtf(spec.btf);
-  const hook = hookOf(spec, { ...program, type }, kernel);
+  const hook = attachTargetOf(spec, { ...program, type }, kernel);
   const attachType = program.attachType ?? options.attachType;
   return {
     name: program.name,
@@ -93,7 +97,7 @@ export function verifierProgram(
 /** A map of a collection as BPF_MAP_CREATE would get it. Sizes left to the loader count as the least that works. */
 export function verifierMap(spec: CollectionSpec, map: MapSpec, options: ProgramOfOptions = {}): VerifierMap {
   const btf = acceptedBtf(spec.btf);
-  const typed = btf !== undefined && !WITHOUT_BTF.has(map.type) && map.valueType !== 0;
+  const typed = btf !== undefined && mapTakesBtf(map.type) && map.valueType !== 0;
   const innerName = map.values.find((value) => value.map !== undefined)?.map;
   const inner = map.inner ?? spec.maps.find((candidate) => candidate.name === innerName);
   const known = map.data !== undefined && (map.section !== ".kconfig" || options.kconfigKnown === true);
@@ -111,24 +115,6 @@ export function verifierMap(spec: CollectionSpec, map: MapSpec, options: Program
     ...(known && { data: map.data }),
   };
 }
-
-/** `bpf_object__create_map` of libbpf: these types take no BTF. */
-const WITHOUT_BTF: ReadonlySet<MapTypeName> = new Set([
-  "BPF_MAP_TYPE_PERF_EVENT_ARRAY",
-  "BPF_MAP_TYPE_CGROUP_ARRAY",
-  "BPF_MAP_TYPE_STACK_TRACE",
-  "BPF_MAP_TYPE_ARRAY_OF_MAPS",
-  "BPF_MAP_TYPE_HASH_OF_MAPS",
-  "BPF_MAP_TYPE_DEVMAP",
-  "BPF_MAP_TYPE_DEVMAP_HASH",
-  "BPF_MAP_TYPE_CPUMAP",
-  "BPF_MAP_TYPE_XSKMAP",
-  "BPF_MAP_TYPE_SOCKMAP",
-  "BPF_MAP_TYPE_SOCKHASH",
-  "BPF_MAP_TYPE_QUEUE",
-  "BPF_MAP_TYPE_STACK",
-  "BPF_MAP_TYPE_ARENA",
-]);
 
 /**
  * The object's BTF; undefined where BPF_BTF_LOAD refuses it and libbpf goes on without. Linux wants a name for each
@@ -172,9 +158,6 @@ function coreAccess({ insn, kind, spec, to }: AppliedCoreRelocation): CoreAccess
   return { insn, kind, type, field, missing: to === undefined };
 }
 
-/** As libbpf marks calls of kernel functions and uses of maps that are not there; the index is added. */
-const POISON_KFUNC = 2002000000;
-const POISON_MAP = 2001000000;
 /** Stands for the address of a symbol that nobody knows. */
 const SOME_ADDRESS = 0xffffffff81000000n;
 
@@ -258,41 +241,4 @@ class References {
     const index = this.spec.externs.findIndex((extern) => extern.name === name);
     return { kind: "poison", imm: base + Math.max(index, 0) };
   }
-}
-
-type Hook = Pick<VerifierProgram, "attachBtfId" | "attachTo" | "structOpsMember">;
-
-/** What the program is attached to, by BTF id: `libbpf_prepare_prog_load` and `bpf_object__init_struct_ops_maps`. */
-function hookOf(
-  spec: CollectionSpec,
-  program: ProgramSpec & { readonly type: ProgramTypeName },
-  kernel: BtfIndex | undefined,
-): Hook {
-  const { type, attachTo } = program;
-  if (type === "BPF_PROG_TYPE_STRUCT_OPS") return structOpsHook(spec, program, kernel);
-  const plain: Hook = attachTo === undefined ? {} : { attachTo };
-  if (attachTo === undefined || kernel === undefined) return plain;
-  let id: number | undefined;
-  if (type === "BPF_PROG_TYPE_LSM") id = kernel.find(`bpf_lsm_${attachTo}`, "func");
-  if (type === "BPF_PROG_TYPE_TRACING") {
-    if (program.attachType === "BPF_TRACE_RAW_TP") id = kernel.find(`btf_trace_${attachTo}`, "typedef");
-    else if (program.attachType === "BPF_TRACE_ITER") id = kernel.find(`bpf_iter_${attachTo}`, "func");
-    else id = kernel.find(attachTo, "func");
-  }
-  return id === undefined ? plain : { ...plain, attachBtfId: id };
-}
-
-function structOpsHook(spec: CollectionSpec, program: ProgramSpec, kernel: BtfIndex | undefined): Hook {
-  for (const { structName, funcs } of spec.structOps) {
-    const func = funcs.find((candidate) => candidate.program === program.name);
-    if (func === undefined) continue;
-    const name = essentialName(structName);
-    const attachTo = `${name}/${func.member}`;
-    const id = kernel?.find(name, "struct");
-    const struct = id === undefined ? undefined : kernel?.btf.types[id];
-    if (id === undefined || struct?.kind !== "struct") return { attachTo };
-    const member = struct.members.findIndex((candidate) => candidate.name === essentialName(func.member));
-    return member < 0 ? { attachTo } : { attachTo, attachBtfId: id, structOpsMember: member };
-  }
-  return program.attachTo === undefined ? {} : { attachTo: program.attachTo };
 }
