@@ -53,8 +53,8 @@ export function compileProgram(input: JitInput): JitOutput {
         hint: "end every path of a function with exit, and jump only inside of it",
       });
     makeReducible(graph);
-    unrollLoops(graph, insns);
-    writeFunction(bodies[i].body, graph, input, index, deep && i > 0);
+    const repeated = unrollLoops(graph, insns);
+    writeFunction(bodies[i].body, graph, repeated, input, index, deep && i > 0);
   }
   module.export("main", "func", bodies[0].index);
   writeEntries(module, index, entries);

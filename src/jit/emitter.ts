@@ -2,6 +2,7 @@ import type { InsnTable } from "../isa/index.ts";
 import type { FuncBody } from "../wasm/index.ts";
 import type { DirectHelper } from "./direct-helpers.ts";
 import type { JitInput } from "./input.ts";
+import type { Sums } from "./sums.ts";
 import { type HostImport, type MapImport, type RunGlobal, STACK_SIZE } from "./surroundings.ts";
 import type { Values } from "./values.ts";
 
@@ -40,6 +41,8 @@ export class Emitter {
   slots: ReadonlyMap<number, 1 | 2 | 4 | 8> = new Map();
   /** Does nobody look at the upper half of the 64-bit result of this instruction? */
   lowHalfOnly: (slot: number) => boolean = () => false;
+  /** Pointers of which the difference to others is known. */
+  sums!: Sums; // set before the first node
   private readonly registers: number[] = [];
   private readonly scratch = new Map<string, number>();
 
@@ -100,6 +103,11 @@ export class Emitter {
     if (r === 10 && off < 0 && off >= -STACK_SIZE) {
       this.f.localGet(this.frameBottom());
       return STACK_SIZE + off;
+    }
+    const near = this.sums.address(r, off);
+    if (near !== undefined) {
+      this.f.localGet(near.local).op("i32.wrap_i64");
+      return near.offset;
     }
     this.get32(r);
     if (off >= 0) return off;

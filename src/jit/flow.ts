@@ -11,6 +11,13 @@ export interface Flow {
   readonly idom: Int32Array;
 }
 
+/** Does every way to `b` lead through `a`? */
+export function dominates({ idom, rpo }: Flow, a: number, b: number): boolean {
+  let n = b;
+  while (rpo[n] > rpo[a]) n = idom[n];
+  return n === a;
+}
+
 /** Reverse postorder, predecessors and immediate dominators (Cooper, Harvey, Kennedy: A Simple, Fast Dominance Algorithm). */
 export function analyse({ nodes }: Graph): Flow {
   const order = reversePostorder(nodes.map((node) => node.succs));

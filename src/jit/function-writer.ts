@@ -20,20 +20,25 @@ import { lowerMemory, lowerWideLoad } from "./lower-memory.ts";
 import { Rotations } from "./rotations.ts";
 import { localSlots } from "./stack-slots.ts";
 import { type NodeWriter, type Shape, shapeOf, writeStructured } from "./structure.ts";
+import { Sums } from "./sums.ts";
 import { MAY_GOTO_LIMIT, STACK_SIZE, StopCode } from "./surroundings.ts";
 import { lowHalfOnly } from "./upper-halves.ts";
 import { step, type Values } from "./values.ts";
 
-/** Writes a function whose graph is reducible. `checkDepth`: it may be called deeper than Linux allows. */
+/**
+ * Writes a function whose graph is reducible. `repeated`: nodes of loops that were repeated. `checkDepth`: it may be
+ * called deeper than Linux allows.
+ */
 export function writeFunction(
   f: FuncBody,
   graph: Graph,
+  repeated: ReadonlySet<number>,
   input: JitInput,
   index: ModuleIndex,
   checkDepth: boolean,
 ): void {
   const shape = shapeOf(graph);
-  const writer = new FunctionWriter(f, graph, shape, input, index);
+  const writer = new FunctionWriter(f, graph, shape, repeated, input, index);
   writer.prologue(checkDepth);
   writeStructured(graph, shape, f, writer);
   f.op("unreachable").end();
@@ -50,8 +55,16 @@ class FunctionWriter implements NodeWriter, CallFrame {
   private readonly fuel: number;
   private readonly rotations = new Rotations();
 
-  constructor(f: FuncBody, graph: Graph, shape: Shape, input: JitInput, index: ModuleIndex) {
+  constructor(
+    f: FuncBody,
+    graph: Graph,
+    shape: Shape,
+    repeated: ReadonlySet<number>,
+    input: JitInput,
+    index: ModuleIndex,
+  ) {
     this.e = new Emitter(f, input, index);
+    this.e.sums = new Sums(repeated, shape.flow);
     this.graph = graph;
     this.e.lowHalfOnly = lowHalfOnly(graph, shape.flow, input.insns);
     this.known = valuesAtNodes(graph, shape, input.insns);
@@ -87,11 +100,14 @@ class FunctionWriter implements NodeWriter, CallFrame {
     if (node.kind === "code") {
       this.charge(node);
       this.rotations.begin();
+      e.sums.enter(n);
       const end = node.ends === "fall" ? node.end : node.last;
       for (let slot = node.start; slot < end; slot += slotsOf(insns, slot)) {
         this.instruction(slot);
+        e.sums.after(e, slot);
         step(insns, slot, e.values);
       }
+      e.sums.leave(n);
       if (node.ends === "trap") e.fail(StopCode.BAD_INSN, node.last);
     }
   }
@@ -122,7 +138,7 @@ class FunctionWriter implements NodeWriter, CallFrame {
   private instruction(slot: number): void {
     const { e } = this;
     const opcode = e.insns.opcode[slot];
-    if (this.rotations.take(e, slot)) return;
+    if (this.rotations.take(e, slot) || e.sums.write(e, slot)) return;
     if (isAlu(opcode)) lowerAlu(e, slot);
     else if (opcode === Opcode.LDDW) lowerWideLoad(e, slot);
     else if (opcode === Opcode.CALL || opcode === Opcode.CALLX) lowerCall(e, slot, this);

@@ -32,6 +32,15 @@ export function lowerCondition(e: Emitter, slot: number): void {
   const type = wide ? "i64" : "i32";
   const comparison = BY_CODE.get(opcode & CODE_MASK);
   const imm = insns.imm[slot];
+  const parts = usesSourceRegister(opcode) ? undefined : e.sums.parts(insns.dst[slot]);
+  if (parts !== undefined && (comparison === "eq" || comparison === "ne")) {
+    // base + number = immediate: whichever the width, numbers wrap.
+    f.localGet(parts.local);
+    if (wide) f.i64Const(imm - parts.add);
+    else f.op("i32.wrap_i64").i32Const((imm - parts.add) | 0);
+    f.op(`${type}.${comparison}`);
+    return;
+  }
   if (wide) e.get(insns.dst[slot]);
   else e.get32(insns.dst[slot]);
   if (usesSourceRegister(opcode)) {

@@ -10,7 +10,7 @@ import {
   usesSourceRegister,
 } from "../isa/index.ts";
 import type { Graph, Node } from "./cfg.ts";
-import { innermost } from "./flow.ts";
+import { type Flow, innermost } from "./flow.ts";
 import { valuesAfter, valuesAtNodes } from "./known-values.ts";
 import { type Shape, shapeOf } from "./structure.ts";
 import { changedRegisters } from "./values.ts";
@@ -25,12 +25,13 @@ const MAX_ADDED = 4000;
 /**
  * Repeats the bodies of small innermost loops, in place: each wasm loop costs a look at V8's stack limit and a jump
  * back. Where the number of rounds is known, only the last copy asks whether the counter has reached its end; the rounds
- * that do not fill all copies run before the loop.
+ * that do not fill all copies run before the loop. Gives the nodes of repeated loops.
  */
-export function unrollLoops(graph: Graph, insns: InsnTable): void {
+export function unrollLoops(graph: Graph, insns: InsnTable): ReadonlySet<number> {
+  const repeated = new Set<number>();
   const shape = shapeOf(graph);
   const loops = innermostLoops(graph, shape);
-  if (loops.size === 0) return;
+  if (loops.size === 0) return repeated;
   const known = valuesAtNodes(graph, shape, insns);
   let added = 0;
   for (const [header, members] of loops) {
@@ -38,17 +39,25 @@ export function unrollLoops(graph: Graph, insns: InsnTable): void {
     const most = Math.min(MAX_COPIES, Math.floor(MAX_SLOTS / Math.max(1, slots)));
     if (most < 2 || added > MAX_ADDED) continue;
     const entering = shape.flow.preds[header].filter((pred) => shape.flow.rpo[pred] < shape.flow.rpo[header]);
-    const before = entering.map((pred) => valuesAfter(graph.nodes[pred], insns, known[pred]));
-    const counter = findCounter(graph, shape, insns, header, members, (r) => {
-      const start = before[0]?.[r];
-      return typeof start === "bigint" && before.every((values) => values[r] === start) ? start : undefined;
-    });
+    const values = entering.map((pred) => valuesAfter(graph.nodes[pred], insns, known[pred]));
+    const rare = findRare(graph, shape, insns, header, members);
+    const counter =
+      rare !== undefined
+        ? undefined
+        : findCounter(graph, shape, insns, header, members, (r) => {
+            const start = values[0]?.[r];
+            return typeof start === "bigint" && values.every((at) => at[r] === start) ? start : undefined;
+          });
     const copies = counter === undefined ? most : bestCopies(counter.rounds, most);
     const peeled = counter === undefined ? 0 : counter.rounds % copies;
     if (copies + peeled < 2) continue;
     added += (copies + peeled - 1) * slots;
-    repeat(graph, { header, members, copies, peeled, counter });
+    const before = graph.nodes.length;
+    repeat(graph, { header, members, copies, peeled, counter, rare });
+    for (const n of members) repeated.add(n);
+    for (let n = before; n < graph.nodes.length; n++) repeated.add(n);
   }
+  return repeated;
 }
 
 /** Nodes of each innermost loop that only has code without calls, by header. */
@@ -81,6 +90,57 @@ function sizeOf({ nodes }: Graph, members: readonly number[], insns: InsnTable):
   return slots;
 }
 
+/** Code that is run when a number happens to be the one looked for: V8 puts it behind the loop if it leads to its start. */
+interface Rare {
+  /** Its nodes. */
+  readonly nodes: ReadonlySet<number>;
+  /** Where it meets the usual way again. */
+  readonly join: number;
+  /** What a round still does from there on. */
+  readonly tail: readonly number[];
+}
+
+function findRare(
+  { nodes }: Graph,
+  { flow, loops }: Shape,
+  insns: InsnTable,
+  header: number,
+  members: readonly number[],
+): Rare | undefined {
+  const always = passedAlways(flow, header);
+  const inside = (n: number) => innermost(loops, n) === header;
+  /** What a round passes from a node on, up to another. */
+  const from = (start: number, end: number) => {
+    const found = new Set([start]);
+    for (const n of found)
+      for (const succ of nodes[n].succs) if (inside(succ) && succ !== header && succ !== end) found.add(succ);
+    return found;
+  };
+  for (const n of always ?? []) {
+    const { ends, last, succs } = nodes[n];
+    const code = insns.opcode[last] & CODE_MASK;
+    if (ends !== "cond" || usesSourceRegister(insns.opcode[last])) continue;
+    if (code !== JMP_OPS.jne.code || !inside(succs[0]) || !inside(succs[1])) continue;
+    const [join, start] = succs;
+    if (join === header || start === header || start === join || !always?.includes(join)) continue;
+    const rare = from(start, join);
+    const tail = from(join, header);
+    if ([...rare].some((m) => tail.has(m) || flow.preds[m].some((pred) => pred !== n && !rare.has(pred))))
+      continue;
+    return { nodes: rare, join, tail: members.filter((m) => tail.has(m)) };
+  }
+  return undefined;
+}
+
+/** Nodes that every round of a loop passes, in its order; undefined when it has several ways back. */
+function passedAlways(flow: Flow, header: number): readonly number[] | undefined {
+  const back = flow.preds[header].filter((pred) => flow.rpo[pred] >= flow.rpo[header]);
+  if (back.length !== 1) return undefined;
+  const always = [back[0]];
+  while (always[0] !== header) always.unshift(flow.idom[always[0]]);
+  return always;
+}
+
 /** A number of copies that leaves few rounds over; the greater the better. */
 function bestCopies(rounds: number, most: number): number {
   let best = 1;
@@ -111,14 +171,8 @@ function findCounter(
   members: readonly number[],
   startOf: (r: number) => bigint | undefined,
 ): Counter | undefined {
-  const back = flow.preds[header].filter((pred) => flow.rpo[pred] >= flow.rpo[header]);
-  if (back.length !== 1) return undefined;
-  // Nodes that every round passes, in its order.
-  const always: number[] = [];
-  for (let n = back[0]; ; n = flow.idom[n]) {
-    always.unshift(n);
-    if (n === header) break;
-  }
+  const always = passedAlways(flow, header);
+  if (always === undefined) return undefined;
   const inside = (n: number) => innermost(loops, n) === header;
   for (const [at, n] of always.entries()) {
     const { ends, last, succs } = nodes[n];
@@ -202,22 +256,29 @@ interface Repetition {
   /** Rounds that run before the loop. */
   readonly peeled: number;
   readonly counter: Counter | undefined;
+  readonly rare: Rare | undefined;
 }
 
 /** The original nodes are the first round, so that whatever enters the loop still does. */
-function repeat({ nodes }: Graph, { header, members, copies, peeled, counter }: Repetition): void {
-  const original = members.map((n) => nodes[n]);
+function repeat({ nodes }: Graph, { header, members, copies, peeled, counter, rare }: Repetition): void {
+  const original = new Map(members.map((n) => [n, nodes[n]]));
   const rounds = Array.from(
     { length: peeled + copies },
     (_, i) => new Map(members.map((n) => [n, i === 0 ? n : nodes.push(nodes[n]) - 1])),
   );
+  // One end of a round for the rare ways of all copies; it leads back to the loop's start.
+  const tail = new Map(rare?.tail.map((n) => [n, nodes.push(nodes[n]) - 1]));
+  for (const [n, copy] of tail)
+    nodes[copy] = { ...nodes[n], succs: nodes[n].succs.map((succ) => tail.get(succ) ?? succ) };
   for (const [i, round] of rounds.entries()) {
     const next = rounds[i + 1] ?? rounds[peeled];
     const asks = counter === undefined || i === rounds.length - 1;
-    const to = (succ: number) => (succ === header ? next : round).get(succ) ?? succ;
-    for (const [m, n] of members.entries()) {
-      const node = original[m];
+    for (const [n, node] of original) {
       const passes = !asks && n === counter.node;
+      const to = (succ: number) => {
+        if (succ === rare?.join && rare.nodes.has(n)) return tail.get(succ) as number;
+        return (succ === header ? next : round).get(succ) ?? succ;
+      };
       nodes[round.get(n) as number] = {
         ...node,
         ...(passes && { ends: "jump" }),
