@@ -24,4 +24,21 @@ const { retval } = collection.programs.get("guard").run({ data: new Uint8Array(6
 if (retval !== 2) throw new Error(`XDP_PASS expected, got ${retval}`);
 JS
 node use.mjs "$root/fixtures/demo/guard.bpf.o"
+cat >linux.mjs <<'JS'
+import { readFileSync } from "node:fs";
+import { openKernel, readObject } from "skep";
+const kernel = await openKernel("linux");
+try {
+  const collection = await kernel.load(readObject(readFileSync(process.argv[2])));
+  const { retval } = collection.programs.get("guard").run({ data: new Uint8Array(64) });
+  if (retval !== 2) throw new Error(`XDP_PASS expected, got ${retval}`);
+} finally {
+  kernel[Symbol.dispose]();
+}
+JS
+if [ "$(id -u)" = 0 ] && [ "$(uname)" = Linux ]; then
+  node linux.mjs "$root/fixtures/demo/guard.bpf.o"
+else
+  echo "the Linux kernel is left out: needs root on Linux"
+fi
 for part in isa abi elf btf object runtime verifier capture; do node -e "import('skep/$part').then((m) => { if (Object.keys(m).length === 0) process.exit(1); })"; done
