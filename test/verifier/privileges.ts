@@ -9,7 +9,7 @@
 // --count N generated programs (default 3000)          --from N  first seed
 // --limit N lines of each list (default 30)            --log     our log and the kernel's of the first program
 import { readFileSync } from "node:fs";
-import { parseBtf } from "../../src/btf/index.ts";
+import { type Btf, parseBtf } from "../../src/btf/index.ts";
 import { Verifier, type VerifierProgram } from "../../src/verifier/index.ts";
 import { branchingProgram } from "../differential/branching-program.ts";
 import { accessProgram } from "./access-programs.ts";
@@ -42,7 +42,10 @@ const sources = args.filter((arg) => !arg.startsWith("--"));
 /** Seeded programs, by source. */
 const GENERATED: Readonly<Record<string, (seed: number) => VerifierProgram>> = {
   pointers: pointerProgram,
-  accesses: (seed) => accessProgram(seed, kernelBtf),
+  accesses: (seed) => {
+    kernelBtf ??= parseBtf(readFileSync("/sys/kernel/btf/vmlinux"));
+    return accessProgram(seed, kernelBtf);
+  },
   branches: (seed) => ({
     name: `branches ${seed}`,
     type: seed % 2 === 0 ? "BPF_PROG_TYPE_SCHED_CLS" : "BPF_PROG_TYPE_CGROUP_SKB",
@@ -63,7 +66,7 @@ interface Case {
   readonly program: VerifierProgram;
 }
 
-const kernelBtf = parseBtf(readFileSync("/sys/kernel/btf/vmlinux"));
+let kernelBtf: Btf | undefined;
 const kernel = await RunningKernel.open();
 if (typeof kernel === "string") {
   process.stdout.write(`${kernel}\n`);

@@ -272,15 +272,18 @@ int prog(struct __sk_buff *skb)
   "verifier/stack-variable-offset": {
     title: "An unprivileged stack access at a variable offset",
     why: "Processors run ahead speculatively with wrong offsets; on the stack that could show pointers. Linux therefore masks nothing but refuses variable offsets to unprivileged programs.",
-    example: none(
-      'the arithmetic that leads there is followed for privileged loaders only; for others Skep answers "unsupported"',
+    example: asm(
+      "SOCKET_FILTER",
+      "*(u64 *)(r10 - 8) = 0\nr2 = *(u32 *)(r1 + 0)\nr2 &= 7\nr2 -= 8\nr3 = r10\nr3 += r2\nr0 = *(u8 *)(r3 + 0)\nexit",
+      { capabilities: "bpf" },
     ),
   },
   "verifier/stack-variable-helper": {
     title: "A stack pointer with a variable offset is passed on",
-    why: "The access would begin at an offset that is not known exactly, which this program may not do with its stack.",
-    example: none(
-      'the arithmetic that leads there is followed for privileged loaders only; for others Skep answers "unsupported"',
+    why: "An atomic operation on the stack, like memory that a helper gets, must begin at an offset that is known exactly.",
+    example: asm(
+      "XDP",
+      "*(u64 *)(r10 - 8) = 0\n*(u64 *)(r10 - 16) = 0\nr2 = *(u32 *)(r1 + 12)\nr2 &= 8\nr3 = r10\nr3 += -16\nr3 += r2\nr4 = 1\nlock *(u64 *)(r3 + 0) += r4\nr0 = 2\nexit",
     ),
   },
   "verifier/zero-sized-read": {

@@ -102,6 +102,7 @@ function attachRule(name: HelperName, { type, attachType, rights }: HelperUser):
     case "get_retval":
     case "set_retval":
       if (type === "BPF_PROG_TYPE_LSM") return attachType === "BPF_LSM_CGROUP";
+      if (type === "BPF_PROG_TYPE_CGROUP_SOCK" && attachType === undefined) return true; // BPF_CGROUP_INET_SOCK_CREATE
       return CGROUP_TYPES.has(type) && attachType !== undefined && !NO_RETVAL.has(attachType);
     case "bind":
       return (

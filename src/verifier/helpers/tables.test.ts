@@ -71,6 +71,7 @@ describe("availability", () => {
     ["redirect_map", {}, true],
     ["skb_load_bytes", {}, false],
     ["get_retval", { type: "BPF_PROG_TYPE_CGROUP_SKB", attachType: "BPF_CGROUP_INET_INGRESS" }, false],
+    ["get_retval", { type: "BPF_PROG_TYPE_CGROUP_SOCK" }, true],
     ["get_retval", { type: "BPF_PROG_TYPE_CGROUP_SYSCTL", attachType: "BPF_CGROUP_SYSCTL" }, true],
     ["set_retval", { type: "BPF_PROG_TYPE_CGROUP_SOCK_ADDR", attachType: "BPF_CGROUP_UDP4_RECVMSG" }, false],
     ["set_retval", { type: "BPF_PROG_TYPE_CGROUP_SOCK_ADDR", attachType: "BPF_CGROUP_INET4_BIND" }, true],
