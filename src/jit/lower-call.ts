@@ -105,7 +105,7 @@ function lowerHelper(e: Emitter, slot: number, id: number, frame: CallFrame): vo
   switch (id) {
     case Helper.map_lookup_elem:
       if (map?.directLookup === true) {
-        lowerLookup(e, map);
+        lowerLookup(e, slot, map);
         return;
       }
       break;
@@ -144,10 +144,10 @@ export function knownMap(e: Emitter, r: number): JitMap | undefined {
   return typeof value !== "bigint" || value > 0xffff_ffffn ? undefined : e.input.map(Number(value));
 }
 
-function lowerLookup(e: Emitter, map: JitMap): void {
+function lowerLookup(e: Emitter, slot: number, map: JitMap): void {
   const { f, index } = e;
   if (map.hash !== undefined) {
-    lowerHashLookup(e, map, map.hash);
+    lowerHashLookup(e, slot, map, map.hash);
     return;
   }
   switch (map.type) {
