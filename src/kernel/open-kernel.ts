@@ -13,7 +13,13 @@ import {
   openEmbeddedKernel,
   type ProgramGate,
 } from "../runtime/index.ts";
-import { type Capabilities, hintFor, type VerifyOptions, verifierProgram, verify } from "../verifier/index.ts";
+import {
+  type Capabilities,
+  hintFor,
+  type VerifyOptions,
+  verifierProgram,
+  verify,
+} from "../verifier/index.ts";
 import { rejectionExplainer } from "./explain-rejection.ts";
 
 /** How to open the embedded kernel. */
@@ -62,7 +68,7 @@ export async function openKernel(
 async function openEmbedded(options: OpenKernelOptions): Promise<EmbeddedKernel> {
   const { unverified = false, capabilities = "root", kernelBtf, ...rest } = options;
   if (unverified) return openEmbeddedKernel(rest);
-  const kernel = openEmbeddedKernel({
+  const kernel = await openEmbeddedKernel({
     // Linux lets privileged programs read stack bytes they never wrote; what it accepts must run.
     uninitStack: "zero",
     ...rest,

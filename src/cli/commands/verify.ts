@@ -9,7 +9,7 @@ import {
   verifierProgram,
 } from "../../verifier/index.ts";
 import { readBtfFile } from "../btf-file.ts";
-import { type Command, readOptions, UsageError, wholeNumber } from "../command.ts";
+import { type Command, positiveNumber, readOptions, UsageError, wholeNumber } from "../command.ts";
 import { toJson } from "../format/json.ts";
 import type { Io } from "../io.ts";
 import { parseProgramType, shortType } from "../run/program-choice.ts";
@@ -44,6 +44,11 @@ export const verify: Command = {
       parse: parseLoader,
     },
     {
+      flags: "--cpus <n>",
+      summary: "CPUs that the target machine could have: bounds bpf_get_smp_processor_id() (default: 128)",
+      parse: positiveNumber,
+    },
+    {
       flags: "--log-level <n>",
       summary: "also print the verifier's log as Linux does: 1 the path at fault, 2 everything, 4 figures",
       parse: wholeNumber,
@@ -74,6 +79,7 @@ export const verify: Command = {
           kernelBtf,
           type: options.text("type") as ProgramSpec["type"], // checked by parseProgramType
           capabilities: (values.caps as Capabilities | undefined) ?? "root", // read by parseLoader
+          numCpus: options.number("cpus"),
           logLevel: level,
           budget: options.flag("budget"),
           verifier,
@@ -111,6 +117,7 @@ interface JudgeOptions {
   readonly kernelBtf: BtfIndex | undefined;
   readonly type: ProgramSpec["type"];
   readonly capabilities: Capabilities;
+  readonly numCpus: number | undefined;
   readonly logLevel: number;
   readonly budget: boolean;
   /** One for all: it keeps the index of the kernel's types. */
@@ -124,14 +131,15 @@ function judge(
   program: ProgramSpec,
   options: JudgeOptions,
 ): ProgramReport {
-  const { kernelBtf, type, capabilities, logLevel, verifier } = options;
+  const { kernelBtf, type, capabilities, numCpus, logLevel, verifier } = options;
+  const judgeBy = { capabilities, ...(numCpus !== undefined && { numCpus }) };
   const name = { object, program: program.name, section: program.section };
   try {
     const input = verifierProgram(spec, program, { kernelBtf, type, objectName: stem(object) });
-    const verifyOptions = { capabilities, logLevel, nowUs: () => performance.now() * 1000 };
+    const verifyOptions = { ...judgeBy, logLevel, nowUs: () => performance.now() * 1000 };
     const verdict = verifier.verify(input, verifyOptions);
     return reportOf({ ...name, type: shortType(input.type) }, input, verdict, {
-      capabilities,
+      judgeBy,
       budget: options.budget,
       verifier,
     });

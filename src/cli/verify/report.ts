@@ -3,7 +3,6 @@ import {
   type Branch,
   type Budget,
   budgetOf,
-  type Capabilities,
   type Cause,
   type CoreAccess,
   type Explanation,
@@ -12,6 +11,7 @@ import {
   type Verdict,
   type Verifier,
   type VerifierProgram,
+  type VerifyOptions,
 } from "../../verifier/index.ts";
 import { shortType } from "../run/program-choice.ts";
 
@@ -65,9 +65,9 @@ export function reportOf(
   name: ProgramName & { readonly type: string },
   program: VerifierProgram,
   verdict: Verdict,
-  options: { readonly capabilities: Capabilities; readonly budget: boolean; readonly verifier: Verifier },
+  options: { readonly judgeBy: VerifyOptions; readonly budget: boolean; readonly verifier: Verifier },
 ): ProgramReport {
-  const again = { capabilities: options.capabilities };
+  const again = options.judgeBy;
   const common = {
     ...name,
     insnsProcessed: verdict.insnsProcessed,
