@@ -1,5 +1,5 @@
 // One table: what kernels since 5.10 may or may not have, and the smallest call that shows it.
-import { ATTACH_TYPES, MAP_TYPES, PROGRAM_TYPES } from "../../abi/index.ts";
+import { ATTACH_TYPES, PROGRAM_TYPES } from "../../abi/index.ts";
 import { type Btf, type BtfType, writeBtf } from "../../btf/index.ts";
 import { cString, type Sys } from "../sys/index.ts";
 
@@ -38,7 +38,6 @@ function opens(sys: Sys, result: number): boolean {
 /** `r0 = 0; exit` */
 const RETURN_ZERO = new Uint8Array([0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0]);
 const LICENSE = cString("GPL");
-const BPF_F_MMAPABLE = 1 << 10;
 const EBADF = -9;
 
 /** A link for a program or target that does not exist: a kernel that knows the kind of link looks for them first. */
@@ -63,18 +62,6 @@ function linkKnown(type: keyof typeof PROGRAM_TYPES, attach: keyof typeof ATTACH
 }
 
 const PROBES = {
-  /** Linux 5.5: BPF_F_MMAPABLE. */
-  "mmapable-array": (sys) =>
-    opens(
-      sys,
-      sys.tryBpf("BPF_MAP_CREATE", {
-        mapType: MAP_TYPES.BPF_MAP_TYPE_ARRAY.id,
-        keySize: 4,
-        valueSize: 4,
-        maxEntries: 1,
-        mapFlags: BPF_F_MMAPABLE,
-      }).result,
-    ),
   btf: btfLoads(),
   "btf-func": btfLoads(VOID_PROTO, { kind: "func", name: "f", type: 2, linkage: "static" }),
   "btf-func-global": btfLoads(VOID_PROTO, { kind: "func", name: "f", type: 2, linkage: "global" }),
@@ -125,8 +112,6 @@ const PROBES = {
     sys.call("close", program);
     return link === EBADF;
   },
-  /** Linux 6.18 and older all have them since 5.10: helpers for what a probe of the kernel may lack. */
-  "prog-bind-map": (sys) => sys.tryBpf("BPF_PROG_BIND_MAP", { progFd: -1, mapFd: -1 }).result === EBADF,
   /** Linux 5.11: maps and programs count against the memory cgroup instead of RLIMIT_MEMLOCK. */
   "memcg-accounting": (sys) => {
     // bpf_ktime_get_coarse_ns came with it.

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { release } from "node:os";
 import { gunzipSync } from "node:zlib";
 import { BpfError } from "../../base/index.ts";
@@ -210,10 +210,4 @@ export function onlineCpus(): number[] {
     const [first, last = first] = range.split("-").map(Number);
     return Array.from({ length: last - first + 1 }, (_, i) => first + i);
   });
-}
-
-/** Names of the modules whose types the kernel shows. */
-export function modulesWithBtf(): string[] {
-  if (!existsSync("/sys/kernel/btf")) return [];
-  return readdirSync("/sys/kernel/btf").filter((name) => name !== "vmlinux");
 }
