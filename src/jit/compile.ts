@@ -53,8 +53,7 @@ export function compileProgram(input: JitInput): JitOutput {
         hint: "end every path of a function with exit, and jump only inside of it",
       });
     makeReducible(graph);
-    const repeated = unrollLoops(graph, insns);
-    writeFunction(bodies[i].body, graph, repeated, input, index, deep && i > 0);
+    writeFunction(bodies[i].body, graph, unrollLoops(graph, insns), input, index, deep && i > 0);
   }
   module.export("main", "func", bodies[0].index);
   writeEntries(module, index, entries);

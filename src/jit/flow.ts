@@ -79,6 +79,7 @@ function reversePostorder(succs: readonly (readonly number[])[]): number[] {
 /** Is every retreating edge one to a dominator? */
 export function isReducible(graph: Graph, flow: Flow): boolean {
   const { rpo, order } = flow;
+  if (!order.some((n) => graph.nodes[n].succs.some((succ) => rpo[succ] <= rpo[n]))) return true;
   const [enter, leave] = dominatorIntervals(graph, flow);
   for (const n of order) {
     for (const succ of graph.nodes[n].succs) {

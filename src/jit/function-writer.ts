@@ -19,25 +19,24 @@ import { lowerCondition } from "./lower-jump.ts";
 import { lowerMemory, lowerWideLoad } from "./lower-memory.ts";
 import { Rotations } from "./rotations.ts";
 import { localSlots } from "./stack-slots.ts";
-import { type NodeWriter, type Shape, shapeOf, writeStructured } from "./structure.ts";
+import { type NodeWriter, type Shape, writeStructured } from "./structure.ts";
 import { Sums } from "./sums.ts";
 import { MAY_GOTO_LIMIT, STACK_SIZE, StopCode } from "./surroundings.ts";
+import type { Unrolled } from "./unroll.ts";
 import { lowHalfOnly } from "./upper-halves.ts";
 import { step, type Values } from "./values.ts";
 
 /**
- * Writes a function whose graph is reducible. `repeated`: nodes of loops that were repeated. `checkDepth`: it may be
- * called deeper than Linux allows.
+ * Writes a function whose graph is reducible. `checkDepth`: it may be called deeper than Linux allows.
  */
 export function writeFunction(
   f: FuncBody,
   graph: Graph,
-  repeated: ReadonlySet<number>,
+  { shape, repeated }: Unrolled,
   input: JitInput,
   index: ModuleIndex,
   checkDepth: boolean,
 ): void {
-  const shape = shapeOf(graph);
   const writer = new FunctionWriter(f, graph, shape, repeated, input, index);
   writer.prologue(checkDepth);
   writeStructured(graph, shape, f, writer);

@@ -3,6 +3,7 @@ import {
   Class,
   CODE_MASK,
   classOf,
+  FRAME_POINTER,
   type InsnTable,
   isAlu,
   SOURCE_X,
@@ -27,16 +28,16 @@ const COMBINES = new Set<number>([ALU_OPS.or.code, ALU_OPS.xor.code, ALU_OPS.add
  */
 export class Rotations {
   /** Equal numbers: equal values. */
-  private values: number[] = [];
-  private shifts: (Shift | undefined)[] = [];
+  private readonly values: number[] = [];
+  private readonly shifts: (Shift | undefined)[] = [];
   private next = 0;
   private saved = 0;
 
   /** A block begins: nothing is known. */
   begin(): void {
-    this.values = Array.from({ length: 11 }, (_, r) => r);
-    this.shifts = [];
-    this.next = 11;
+    for (let r = 0; r <= FRAME_POINTER; r++) this.values[r] = r;
+    this.shifts.length = 0;
+    this.next = FRAME_POINTER + 1;
     this.saved = 0;
   }
 

@@ -22,16 +22,23 @@ const MAX_COPIES = 8;
 /** Slots that all copies of a function's loops may add. */
 const MAX_ADDED = 4000;
 
+/** A graph after its small loops were repeated. */
+export interface Unrolled {
+  readonly shape: Shape;
+  /** Nodes of the loops that were repeated. */
+  readonly repeated: ReadonlySet<number>;
+}
+
 /**
  * Repeats the bodies of small innermost loops, in place: each wasm loop costs a look at V8's stack limit and a jump
  * back. Where the number of rounds is known, only the last copy asks whether the counter has reached its end; the rounds
- * that do not fill all copies run before the loop. Gives the nodes of repeated loops.
+ * that do not fill all copies run before the loop.
  */
-export function unrollLoops(graph: Graph, insns: InsnTable): ReadonlySet<number> {
+export function unrollLoops(graph: Graph, insns: InsnTable): Unrolled {
   const repeated = new Set<number>();
   const shape = shapeOf(graph);
   const loops = innermostLoops(graph, shape);
-  if (loops.size === 0) return repeated;
+  if (loops.size === 0) return { shape, repeated };
   const known = valuesAtNodes(graph, shape, insns);
   let added = 0;
   for (const [header, members] of loops) {
@@ -57,7 +64,7 @@ export function unrollLoops(graph: Graph, insns: InsnTable): ReadonlySet<number>
     for (const n of members) repeated.add(n);
     for (let n = before; n < graph.nodes.length; n++) repeated.add(n);
   }
-  return repeated;
+  return { shape: repeated.size === 0 ? shape : shapeOf(graph), repeated };
 }
 
 /** Nodes of each innermost loop that only has code without calls, by header. */
