@@ -71,6 +71,7 @@ async function openEmbedded(options: OpenKernelOptions): Promise<EmbeddedKernel>
   const kernel = await openEmbeddedKernel({
     // Linux lets privileged programs read stack bytes they never wrote; what it accepts must run.
     uninitStack: "zero",
+    metered: false,
     ...rest,
     gate: (...asked) => gate(...asked), // when a program is loaded, both are there
   });
