@@ -1,4 +1,7 @@
-// npm run bench -- NAME [--json]: what users feel, as ratios measured in one run. `npm run bench` lists the names.
+// npm run bench -- NAME [--json] [--compare FILE]: what users feel, as ratios measured in one run. `npm run bench` lists
+// the names; FILE holds what --json printed before, and every figure is set beside it.
+import { readFileSync } from "node:fs";
+import { changes } from "./compare.ts";
 import { interpreter } from "./interpreter.ts";
 import { jit } from "./jit.ts";
 import { maps } from "./maps.ts";
@@ -14,6 +17,8 @@ export interface Benchmark {
 const BENCHMARKS: readonly Benchmark[] = [interpreter, jit, maps, verifier];
 
 const [name, ...flags] = process.argv.slice(2);
+const compareAt = flags.indexOf("--compare");
+const earlier = compareAt < 0 ? undefined : JSON.parse(readFileSync(flags[compareAt + 1], "utf8"));
 const chosen = BENCHMARKS.filter((benchmark) => benchmark.name === name);
 if (chosen.length === 0) {
   for (const benchmark of BENCHMARKS)
@@ -23,4 +28,5 @@ if (chosen.length === 0) {
 for (const benchmark of chosen) {
   const { figures, table } = await benchmark.run();
   console.log(flags.includes("--json") ? JSON.stringify(figures, undefined, 2) : table);
+  if (earlier !== undefined) console.error(changes(earlier, figures));
 }

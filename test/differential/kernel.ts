@@ -133,6 +133,11 @@ export class LinuxOracle {
     return oracle;
   }
 
+  /** The process that holds the maps and programs. */
+  get pid(): number {
+    return this.child.pid!; // it was started
+  }
+
   /** The map, or the errno's name. */
   async createMap(spec: LinuxMapSpec): Promise<MapId | string> {
     const words = ["map", MAP_TYPES[spec.type].id, spec.keySize, spec.valueSize, spec.maxEntries];
