@@ -2,13 +2,22 @@
 // Keys and values are addresses; `cpu` is the CPU of the run, ALL_CPUS (-1) for the host (per-CPU values: all of them,
 // MAP_VALUE_STRIDE apart). Results: an address or 0; or 0 / -errno. Kinds with MAP_NATIVE 0 belong to the host.
 import {
+  ASK_HOST,
   MAP_FIELDS,
+  MAP_FLAGS,
   MAP_NATIVE,
   MAP_NUM_CPUS,
   MAP_TYPE,
   MAP_VALUE_STRIDE,
 } from "../../src/runtime/layout";
-import { EINVAL, ENOMEM, ENOTSUPP, EOPNOTSUPP } from "../../src/runtime/maps/constants";
+import {
+  BPF_F_RDONLY_PROG,
+  BPF_F_WRONLY_PROG,
+  EINVAL,
+  ENOMEM,
+  ENOTSUPP,
+  EOPNOTSUPP,
+} from "../../src/runtime/maps/constants";
 import { free } from "../alloc";
 import {
   arrayCreate,
@@ -98,6 +107,7 @@ export {
 } from "./hash";
 export { lpmLookup } from "./lpm-trie";
 
+const PROG_ACCESS: u32 = BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
 export const TYPE_PROG_ARRAY: u32 = 3;
 export const TYPE_ARRAY_OF_MAPS: u32 = 12;
 
@@ -237,6 +247,35 @@ export function mapLookup(map: u32, key: u32, cpu: u32): u32 {
     default:
       return 0;
   }
+}
+
+/** Is there something about the map that its host side has to do or to know? */
+@inline
+function asksHost(map: u32): bool {
+  return load<u32>(map, MAP_NATIVE) == 0;
+}
+
+/** `bpf_map_lookup_elem` on a map that is not known before the run (an inner map), or on a map of maps; or ASK_HOST. */
+export function programLookup(map: u32, key: u32, cpu: u32): u32 {
+  return asksHost(map) ? ASK_HOST : mapLookup(map, key, cpu);
+}
+
+/** `bpf_map_update_elem` on such a map; or ASK_HOST. */
+export function programUpdate(map: u32, key: u32, value: u32, flags: u64, cpu: u32): i32 {
+  if (asksHost(map) || holdsMaps(map) || load<u32>(map, MAP_FLAGS) & PROG_ACCESS) return ASK_HOST;
+  return mapUpdate(map, key, value, flags, cpu);
+}
+
+/** `bpf_map_delete_elem` on such a map; or ASK_HOST. */
+export function programDelete(map: u32, key: u32): i32 {
+  if (asksHost(map) || holdsMaps(map) || load<u32>(map, MAP_FLAGS) & PROG_ACCESS) return ASK_HOST;
+  return mapDelete(map, key);
+}
+
+@inline
+function holdsMaps(map: u32): bool {
+  const type = load<u32>(map, MAP_TYPE);
+  return type == TYPE_ARRAY_OF_MAPS || type == TYPE_HASH_OF_MAPS;
 }
 
 /** The host's lookup: address of the element (all CPUs; the slot itself in map-in-map); marks nothing as used. */

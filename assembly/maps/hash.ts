@@ -54,6 +54,7 @@ import {
   hasSpinLock,
   KIND_PRIVATE,
   newHeader,
+  POOL_CHUNK_BYTES,
   poolAlloc,
   poolDestroy,
   poolEnd,
@@ -92,7 +93,6 @@ const MAX_KEY_VALUE: u64 = 0x400000 - 48;
 const MAX_BUCKETS: u32 = 0xffffffff / 16;
 /** Above this the table is not widened. */
 const MANY_BUCKETS: u32 = 1 << 22;
-const CHUNK_BYTES: u32 = 32768;
 const FLAG_MASK: u32 =
   BPF_F_NO_PREALLOC |
   BPF_F_NO_COMMON_LRU |
@@ -159,7 +159,7 @@ export function hashCreate(
   if (ok) {
     store<u32>(map, <u32>nodeBytes, NODE_BYTES);
     if (flags & BPF_F_NO_PREALLOC) {
-      poolInit(map, <u32>nodeBytes, max<u32>(1, min<u32>(<u32>nodes, CHUNK_BYTES / <u32>nodeBytes)));
+      poolInit(map, <u32>nodeBytes, max<u32>(1, min<u32>(<u32>nodes, POOL_CHUNK_BYTES / <u32>nodeBytes)));
     } else {
       poolInit(map, <u32>nodeBytes, <u32>nodes);
       ok = poolGrow(map);

@@ -30,6 +30,8 @@ const P_CHUNK_NODES: usize = MAP_PRIVATE + 20;
 /** First byte of the private part that a kind may use. */
 export const KIND_PRIVATE: usize = MAP_PRIVATE + 24;
 const CHUNK_HEADER: u32 = 16;
+/** Bytes of nodes in a chunk of a pool that grows: with all headers it fills a wasm page. */
+export const POOL_CHUNK_BYTES: u32 = 65536 - 32;
 
 /** A new header with the fields common to all kinds; 0 when there is no memory. */
 export function newHeader(

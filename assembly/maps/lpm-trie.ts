@@ -25,6 +25,7 @@ import {
   copyValue,
   KIND_PRIVATE,
   newHeader,
+  POOL_CHUNK_BYTES,
   poolAlloc,
   poolDestroy,
   poolFree,
@@ -60,7 +61,6 @@ const INTERMEDIATE: u32 = 1;
 const DATA_MAX: u32 = 256;
 /** KMALLOC_MAX_SIZE - LPM_DATA_SIZE_MAX - sizeof(struct lpm_trie_node). */
 const VALUE_MAX: u32 = 0x400000 - 256 - 40;
-const CHUNK_BYTES: u32 = 32768;
 const FLAG_MASK: u32 =
   BPF_F_NO_PREALLOC |
   BPF_F_NUMA_NODE |
@@ -81,7 +81,7 @@ export function lpmCreate(keySize: u32, valueSize: u32, maxEntries: u32, flags: 
   const valueAt = DATA + ((size + 7) & ~7);
   store<u32>(map, valueAt, VALUE_AT);
   const bytes = valueAt + load<u32>(map, MAP_ELEM_BYTES);
-  poolInit(map, bytes, max<u32>(1, CHUNK_BYTES / bytes));
+  poolInit(map, bytes, max<u32>(1, POOL_CHUNK_BYTES / bytes));
   return map;
 }
 

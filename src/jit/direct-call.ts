@@ -55,7 +55,9 @@ export function lowerDirect(e: Emitter, { row, func }: DirectCall, toHost: () =>
     const answer = e.temp("i32", "answer");
     f.localTee(answer).i32Const(ASK_HOST).op("i32.eq").if();
     toHost();
-    f.else().localGet(answer).op("i64.extend_i32_s");
+    f.else()
+      .localGet(answer)
+      .op(row.result === "u32" ? "i64.extend_i32_u" : "i64.extend_i32_s");
     e.set(0);
     f.end();
     return;

@@ -29,6 +29,24 @@ const PERCPU = [5, 6, 10];
 
 /** All direct helpers by name. */
 export const DIRECT_HELPERS = {
+  // Maps that are known when the program is compiled have ways of their own (lower-call.ts).
+  map_lookup_elem: {
+    id: 1,
+    name: "programLookup",
+    args: ["i32", "i32"],
+    cpu: true,
+    result: "u32",
+    asks: true,
+  },
+  map_update_elem: {
+    id: 2,
+    name: "programUpdate",
+    args: ["i32", "i32", "i32", "i64"],
+    cpu: true,
+    result: "errno",
+    asks: true,
+  },
+  map_delete_elem: { id: 3, name: "programDelete", args: ["i32", "i32"], result: "errno", asks: true },
   map_push_elem: { id: 87, name: "mapPush", args: ["i32", "i32", "i64"], result: "errno", maps: QUEUES },
   map_pop_elem: { id: 88, name: "mapPop", args: ["i32", "i32"], result: "errno", maps: QUEUES },
   map_peek_elem: { id: 89, name: "mapPeek", args: ["i32", "i32"], result: "errno", maps: QUEUES },

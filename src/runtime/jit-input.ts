@@ -97,8 +97,8 @@ function mapFacts(address: number, { memory, mapById }: JitSurroundings): JitMap
     values: field(MAP_VALUES),
     elemBytes: field(MAP_ELEM_BYTES),
     valueStride: field(MAP_VALUE_STRIDE),
-    // Values with fields of the kernel's are remembered when they are handed out.
-    directLookup: native && field(MAP_FIELDS) === 0,
+    // Values with fields of the kernel's other than locks are remembered when they are handed out: those are not native.
+    directLookup: native,
     directUpdate: native && (field(MAP_FLAGS) & PROG_ACCESS) === 0,
     hash: hashFacts(field),
   };
