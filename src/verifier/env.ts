@@ -31,6 +31,7 @@ export class VerifierEnv {
   readonly insns: InsnTable;
   /** The program's maps, then inner maps met on the way ({@link innerMapIndex}). */
   readonly maps: VerifierMap[];
+  private readonly innerMaps: Map<number, number> = new Map();
   /** BTFs by number: {@link BTF_KERNEL}, {@link BTF_PROGRAM}, then the modules. */
   readonly btfs: readonly (Btf | undefined)[];
   /** Name index of the same BTFs. */
@@ -184,10 +185,13 @@ export class VerifierEnv {
 
   /** Index into {@link maps} of a map's inner map, which it must have. */
   innerMapIndex(map: number): number {
+    const known = this.innerMaps.get(map);
+    if (known !== undefined) return known;
     const { inner } = this.maps[map];
     if (inner === undefined) return this.unsupported(`inner map of ${this.maps[map].name}`);
-    const at = this.maps.indexOf(inner);
-    return at >= 0 ? at : this.maps.push(inner) - 1;
+    const at = this.maps.push({ ...inner, name: "" }) - 1; // the kernel's template has no name
+    this.innerMaps.set(map, at);
+    return at;
   }
 
   /** Number of the function that slot `insn` belongs to. `find_containing_subprog` */

@@ -55,7 +55,8 @@ export function visitState(env: VerifierEnv, insn: number): number {
       if (old.branches !== 0) {
         const verdict = compareUnfinished(env, old, insn);
         covered = verdict === Unfinished.CONVERGED;
-        loop = covered;
+        // Linux 6.18 keeps no back edge for a callback that converges (later kernels do).
+        loop = covered && aux.callsCallback[insn] === 0;
         // States of many iterations differ and help little: save few of them.
         if (!covered && !forceNew && jumps < 20 && insns < 100) addNew = false;
       } else {

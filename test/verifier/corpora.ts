@@ -65,9 +65,11 @@ export interface Row {
   readonly dropped_maps?: readonly string[];
   /** raw-tests: place in the kernel's array. */
   readonly index?: number;
-  readonly corpus: CorpusName;
+  readonly corpus: CorpusName | "live";
   /** Place in the object; counts every program of it. */
   readonly order: number;
+  /** `live`: the object file. */
+  readonly path?: string;
 }
 
 const tables = join(process.cwd(), "../shared/oracle");
@@ -108,7 +110,10 @@ export function readRows(name: CorpusName): { readonly judged: readonly Row[]; r
 
 // -- programs ---------------------------------------------------------------------------------------------------------
 
-/** Makes programs of rows; keeps the kernel's BTF and the object at hand. */
+/**
+ * Makes programs of rows; keeps the kernel's BTF (of the running kernel, or the file that SKEP_KERNEL_BTF names) and the
+ * object at hand.
+ */
 export class Programs {
   private vmlinux: BtfIndex | undefined;
   private spec: { readonly path: string; readonly spec: CollectionSpec } | undefined;
@@ -120,7 +125,8 @@ export class Programs {
   }
 
   private get kernelBtf(): BtfIndex {
-    this.vmlinux ??= new BtfIndex(parseBtf(readFileSync("/sys/kernel/btf/vmlinux")));
+    const path = process.env.SKEP_KERNEL_BTF ?? "/sys/kernel/btf/vmlinux";
+    this.vmlinux ??= new BtfIndex(parseBtf(readFileSync(path)));
     return this.vmlinux;
   }
 
@@ -169,7 +175,8 @@ function ownTarget(spec: CollectionSpec, program: string): string | undefined {
 }
 
 /** The object file of a row. */
-export function objectPath(row: Pick<Row, "corpus" | "obj">): string {
+export function objectPath(row: Pick<Row, "corpus" | "obj" | "path">): string {
+  if (row.corpus === "live") return row.path ?? row.obj;
   const { folders }: Corpus = CORPORA[row.corpus];
   const paths = folders.map((folder) => join(oracle(), folder, row.obj));
   const found = paths.find((path) => existsSync(path));

@@ -4,6 +4,8 @@
 //
 // CORPUS    raw-tests  verifier (the verifier_* objects)  selftests-v3 (all, with those)  libbpf-tools  xdp-tools
 //           debian-misc; default: raw-tests and verifier
+// --live F  programs of any objects, from what the oracle's loader printed of them (`$SKEP_ORACLE/oracle foo.o > F`); in
+//           place of a corpus. SKEP_KERNEL_BTF names the types of the kernel it ran on; default: the running one's
 // --rows X  list the programs of one kind: false-accept false-reject crash timeout unread unsupported message pc
 //           processed agree; several with commas; `all`
 // --only T  only programs whose "object program" contains T (several with commas)
@@ -31,9 +33,11 @@ import {
   readRows,
 } from "./corpora.ts";
 import { DIFFERENCES, type Difference, judge, type Outcome, samePc } from "./judge.ts";
+import { readLiveRows } from "./live-rows.ts";
 
 interface Options {
   readonly corpora: readonly CorpusName[];
+  readonly live: string | undefined;
   readonly rows: readonly Difference[];
   readonly only: readonly string[];
   readonly norm: string | undefined;
@@ -75,10 +79,10 @@ async function main(options: Options): Promise<void> {
     process.exitCode = 2;
     return;
   }
-  for (const name of options.corpora) {
-    const { judged, env } = readRows(name);
+  for (const name of options.live === undefined ? options.corpora : (["live"] as const)) {
+    const { judged, env } = name === "live" ? readLiveRows(options.live ?? "") : readRows(name);
     const chosen = judged.filter((row) => matches(row, options)).filter((_, i) => i % options.every === 0);
-    prepareCorpus(name);
+    if (name !== "live") prepareCorpus(name);
     if (options.log !== undefined) {
       if (chosen.length > 0) printLog(chosen[0], options);
       continue;
@@ -299,7 +303,7 @@ function printLog(row: Row, options: Options): void {
     log
       .split("\n")
       .filter((line) => /^(\d+: |from |R\d|[a-z-]+ )/.test(line))
-      .map((line) => line.replace(/0x[0-9a-f]{9,}/g, "ADDR").trimEnd());
+      .map((line) => line.replace(/\(18\) r\d = 0x[0-9a-f]+ */, "(18) ").replace(/0x[0-9a-f]{9,}/g, "ADDR"));
   const ours = comparable(verdict.log);
   const theirs = comparable(kernelLog(row, level)).filter((line) => !line.startsWith("func#"));
   const first = theirs.findIndex((line, i) => line !== ours[i]);
@@ -330,6 +334,7 @@ function parseOptions(args: readonly string[]): Options {
   const list = (name: string): string[] => (values[name] === undefined ? [] : values[name].split(","));
   const rows = list("--rows");
   return {
+    live: values["--live"],
     corpora: corpora.length > 0 ? corpora : ["raw-tests", "verifier"],
     rows: rows.includes("all") ? DIFFERENCES : (rows as Difference[]),
     only: list("--only"),
