@@ -60,7 +60,11 @@ export async function compare(
   if (ours.verdict === "unsupported") return { parting: "unsupported", accepted, text: ours.feature };
   if (ours.verdict === "accepted") {
     const text = `ours accepted, ${ours.insnsProcessed}; Linux ${linux}`;
-    if (!accepted) return { parting: endsGuessing(theirs.log) ? "fenced" : "false-accept", accepted, text };
+    if (!accepted) {
+      const trace = await kernel.judge(program, 2, capabilities);
+      const guessed = typeof trace !== "string" && endsGuessing(trace.log);
+      return { parting: guessed ? "fenced" : "false-accept", accepted, text };
+    }
     return { parting: ours.insnsProcessed === theirs.processed ? "agree" : "processed", accepted, text };
   }
   const { error } = ours;

@@ -4,6 +4,9 @@
 //
 // SOURCE    raw-tests  verifier (the verifier_* objects)  pointers  accesses  branches (the last three are generated);
 //           default: all
+// On Linux 6.12 (for loaders without any capability; 6.18 differs): what fails on a guessed path alone is "fenced", and
+// "message" differs where 6.12 forgets a negated number's bounds.
+//
 // --caps S  only this set: bpf networking tracing, unprivileged where kernel.unprivileged_bpf_disabled is 0
 // --only T  only programs whose name contains T        --rows X  list these (false-accept, …; commas)
 // --count N generated programs (default 3000)          --from N  first seed
