@@ -1,4 +1,5 @@
 import type { AttachOptions, BpfMap, Link, LinuxKernelOptions, Program } from "../object/index.ts";
+import type { Poller } from "./events/poller.ts";
 import type { KernelFacts } from "./load/kernel-facts.ts";
 import type { LinuxMap } from "./maps/linux-map.ts";
 import type { LinuxProgram } from "./program.ts";
@@ -11,6 +12,8 @@ export interface LinuxContext {
   readonly facts: KernelFacts;
   /** Possible CPUs: per-CPU values have this many parts. */
   readonly numCpus: number;
+  /** Waits for records of all buffers. */
+  readonly poller: Poller;
   readonly options: LinuxKernelOptions;
   /** Open maps and programs of this kernel by id. */
   readonly maps: Map<number, LinuxMap>;

@@ -14,6 +14,7 @@ import {
 } from "../object/index.ts";
 import { attachProgram, attachStructOps, targetOfSection } from "./attach/index.ts";
 import type { LinuxContext } from "./context.ts";
+import { Poller } from "./events/poller.ts";
 import { uploadBtf } from "./load/btf-upload.ts";
 import { createMap } from "./load/create-map.ts";
 import { KernelFacts, possibleCpus } from "./load/kernel-facts.ts";
@@ -48,6 +49,7 @@ export class RunningKernel implements LinuxKernel {
       facts,
       numCpus: this.numCpus,
       options,
+      poller: new Poller(sys),
       maps: new Map(),
       programs: new Map(),
       attach: (program, target) => attachProgram(context, program, target),

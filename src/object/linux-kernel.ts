@@ -1,7 +1,17 @@
 import type { BpfError } from "../base/index.ts";
 import type { Btf } from "../btf/index.ts";
 import type { AttachOptions, AttachTargets, IterLink, Link } from "./attach.ts";
-import type { BpfMap, Collection, GlobalValue, Kernel, LoadOptions, Program, UpdateFlag } from "./kernel.ts";
+import type {
+  BpfMap,
+  Collection,
+  EventMap,
+  EventRecord,
+  GlobalValue,
+  Kernel,
+  LoadOptions,
+  Program,
+  UpdateFlag,
+} from "./kernel.ts";
 import type { CollectionSpec, ProgramSpec } from "./spec.ts";
 
 /** How to open the Linux kernel. */
@@ -72,6 +82,63 @@ export interface LinuxProgramPort extends Program {
   readonly log: string;
   /** @throws BpfError `linux/…`. */
   pin(path: string): void;
+}
+
+/** A record of a ring or perf buffer. `cpu` is -1 for ring buffers, which all CPUs write to. */
+export interface LinuxEventRecord extends EventRecord {
+  /** Records that were lost between the one before (of the same CPU) and this one. */
+  readonly lostBefore: number;
+}
+
+/**
+ * Given a record where it lies: `length` bytes of `bytes` from `start`. They are the kernel's again when it returns: copy
+ * what is to stay.
+ */
+export type RecordCallback = (
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+  cpu: number,
+  lostBefore: number,
+) => void;
+
+/** Records being handed to a callback. */
+export interface RecordSubscription extends Disposable {
+  /** Settles when it was stopped or the map closed; rejects with what the callback threw, which ends it. */
+  readonly done: Promise<void>;
+  stop(): void;
+}
+
+/** A ring buffer or perf event array. Each record is handed out once, whoever takes it. */
+export interface LinuxEventMap extends LinuxMapPort, Omit<EventMap, keyof BpfMap> {
+  drain(): LinuxEventRecord[];
+  /**
+   * Records as they come, oldest first (of each CPU), until the map is closed. Nothing is read ahead of who iterates: what
+   * does not fit into the buffer meanwhile is lost, and counted. Waiting keeps the process alive, on a thread of its own.
+   */
+  records(): AsyncGenerator<LinuxEventRecord, void, void>;
+  /** Hands out what is there now, without a copy, at most `limit`; how many. */
+  consume(callback: RecordCallback, limit?: number): number;
+  /** Hands out records as they come, without a copy. */
+  onRecord(callback: RecordCallback): RecordSubscription;
+  /**
+   * Since it was opened. Exact for perf buffers since Linux 6.0. The kernel does not count what ring buffers refuse: NaN
+   * until {@link countLostBy} says where the program does.
+   */
+  readonly lost: number;
+  /** Ring buffers: the program's own count of records that it could not reserve. @throws BpfError `linux/unsupported` for perf buffers. */
+  countLostBy(variable: GlobalVariable): void;
+  /**
+   * Perf buffers: opens them now, with so many pages for each CPU (a power of two, default 64), instead of when first read;
+   * what programs write before is lost. @throws BpfError `linux/…`.
+   */
+  openBuffers(pages?: number): void;
+}
+
+/** A user ring buffer (Linux 6.1). */
+export interface LinuxUserRingBuffer extends LinuxMapPort {
+  /** Puts a record into the buffer. @throws BpfError `linux/no-space` when it is full. */
+  send(record: Uint8Array): void;
 }
 
 /** Keys and values of one step of a walk in batches. */

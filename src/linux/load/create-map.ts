@@ -2,7 +2,8 @@ import { ERRNO, MAP_TYPES, type MapTypeName } from "../../abi/index.ts";
 import type { Btf } from "../../btf/index.ts";
 import { isMapInMap, kernelMapName, type MapSpec, mapTakesBtf } from "../../object/index.ts";
 import type { LinuxContext } from "../context.ts";
-import { LinuxMap } from "../maps/linux-map.ts";
+import { linuxMap } from "../events/index.ts";
+import type { LinuxMap } from "../maps/linux-map.ts";
 import { type Fd, linuxError } from "../sys/index.ts";
 import { openPinned, pinByName } from "./pinned-map.ts";
 
@@ -26,7 +27,7 @@ export function createMap(context: LinuxContext, spec: MapSpec, around: MapSurro
   const wanted = sized(spec, context.numCpus);
   const pinned = spec.pinning === "by-name" ? openPinned(context, wanted) : undefined;
   const fd = pinned ?? createFd(context, wanted, around);
-  const map = new LinuxMap(context, wanted, around.btf, fd);
+  const map = linuxMap(context, wanted, around.btf, fd);
   if (pinned !== undefined) return map;
   try {
     // The address that an arena has for user space is part of what its programs are compiled to.
