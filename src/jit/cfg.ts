@@ -1,13 +1,4 @@
-import {
-  CODE_MASK,
-  type InsnTable,
-  isConditionalJump,
-  isGoto,
-  JmpCode,
-  jumpTarget,
-  Opcode,
-  slotsOf,
-} from "../isa/index.ts";
+import { type InsnTable, isConditionalJump, isGoto, jumpTarget, Opcode, slotsOf } from "../isa/index.ts";
 
 /**
  * A node of a function's control-flow graph. `code`: instructions [start, end) and what ends them; `set` and `dispatch`
@@ -35,22 +26,24 @@ export interface Graph {
 
 /**
  * The graph of the function that starts at `start` and ends before `end`: what can be reached, nothing else.
- * `stops(slot)` tells instructions that cannot be passed. undefined when control leaves [start, end).
+ * `stops(slot)` tells instructions that cannot be passed, `reached(slot)` those that some run comes to: a condition of
+ * whose ways one never is taken is a jump. undefined when control leaves [start, end).
  */
 export function buildGraph(
   insns: InsnTable,
   start: number,
   end: number,
   stops: (slot: number) => boolean,
+  reached: (slot: number) => boolean = () => true,
 ): Graph | undefined {
-  const leaders = findLeaders(insns, start, end, stops);
+  const leaders = findLeaders(insns, start, end, stops, reached);
   if (leaders === undefined) return undefined;
   const order = [...leaders].sort((a, b) => a - b);
   const nodeOf = new Map(order.map((slot, i) => [slot, i + 1]));
   const nodes: Node[] = [
     { kind: "code", start, end: start, ends: "fall", last: -1, value: 0, succs: [nodeOf.get(start) ?? 1] },
   ];
-  for (const leader of order) nodes.push(blockAt(insns, leader, leaders, nodeOf, stops));
+  for (const leader of order) nodes.push(blockAt(insns, leader, leaders, nodeOf, stops, reached));
   return { nodes };
 }
 
@@ -60,6 +53,7 @@ function findLeaders(
   start: number,
   end: number,
   stops: (slot: number) => boolean,
+  reached: (slot: number) => boolean,
 ): Set<number> | undefined {
   const leaders = new Set([start]);
   const seen = new Uint8Array(end - start);
@@ -73,7 +67,7 @@ function findLeaders(
       const opcode = insns.opcode[slot];
       if (opcode === Opcode.EXIT) break;
       if (isGoto(opcode) || isConditionalJump(opcode)) {
-        const targets = isGoto(opcode) ? [jumpTarget(insns, slot)] : [jumpTarget(insns, slot), slot + 1];
+        const targets = isGoto(opcode) ? [jumpTarget(insns, slot)] : ways(insns, slot, reached);
         for (const target of targets) {
           leaders.add(target);
           work.push(target);
@@ -91,6 +85,7 @@ function blockAt(
   leaders: ReadonlySet<number>,
   nodeOf: ReadonlyMap<number, number>,
   stops: (slot: number) => boolean,
+  reached: (slot: number) => boolean,
 ): Node {
   const node = (end: number, ends: Node["ends"], last: number, slots: readonly number[]): Node => ({
     kind: "code",
@@ -111,11 +106,18 @@ function blockAt(
     if (isGoto(opcode)) return node(next, "jump", slot, [jumpTarget(insns, slot)]);
     if (isConditionalJump(opcode)) {
       const taken = jumpTarget(insns, slot);
-      const counts = (opcode & CODE_MASK) === JmpCode.JCOND;
-      if (taken === next && !counts) return node(next, "jump", slot, [next]);
-      return node(next, taken === next ? "jump" : "cond", slot, taken === next ? [next] : [taken, next]);
+      const targets = ways(insns, slot, reached);
+      const decided = taken === next || targets.length === 1;
+      return node(next, decided ? "jump" : "cond", slot, decided ? targets.slice(0, 1) : targets);
     }
     last = slot;
     slot = next;
   }
+}
+
+/** Where a condition goes: taken, not taken; without what no run comes to. */
+function ways(insns: InsnTable, slot: number, reached: (slot: number) => boolean): number[] {
+  const both = [jumpTarget(insns, slot), slot + 1];
+  const some = both.filter(reached);
+  return some.length === 0 ? both : some;
 }

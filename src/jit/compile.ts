@@ -45,7 +45,13 @@ export function compileProgram(input: JitInput): JitOutput {
   };
   const deep = mayNestTooDeep(input, starts);
   for (const [i, start] of starts.entries()) {
-    const graph = buildGraph(insns, start, starts[i + 1] ?? insns.length, (slot) => input.stops.has(slot));
+    const graph = buildGraph(
+      insns,
+      start,
+      starts[i + 1] ?? insns.length,
+      (slot) => input.stops.has(slot),
+      input.reached,
+    );
     if (graph === undefined)
       throw new BpfError("jit/bad-function", `control leaves the function at instruction ${start}`, {
         insn: start,

@@ -11,6 +11,8 @@ export interface JitInput {
   readonly entries: readonly number[];
   /** Instructions that end the run when they are reached. */
   readonly stops: ReadonlySet<number>;
+  /** Can control come to this instruction? What no path of a verifier reaches is left out. Default: it can. */
+  readonly reached?: ((slot: number) => boolean) | undefined;
   /** Count instructions, and stop when the budget is used up. */
   readonly metered: boolean;
   /** Stack bytes that were never written read as zero; else as whatever is there. */

@@ -134,8 +134,9 @@ describe("control flow", () => {
   });
 });
 
-function compile(bytes: Uint8Array) {
+function compile(bytes: Uint8Array, reached?: (slot: number) => boolean) {
   return compileProgram({
+    reached,
     name: "test",
     insns: decode(bytes),
     names: new Map([[0, "main"]]),
@@ -185,6 +186,13 @@ describe("the module", () => {
     const text = new TextDecoder("latin1").decode(names);
     expect(text).toContain("bpf:main");
     expect(text).toContain("bpf:func_2");
+  });
+
+  it("leaves out what no run reaches", () => {
+    const bytes = assembled("r0 = *(u32 *)(r1 + 0); if r0 == 0 goto +2; r0 *= 7; r0 += 9; exit");
+    const size = (reached?: (slot: number) => boolean) => compile(bytes, reached).bytes.length;
+    expect(size((slot) => slot !== 2 && slot !== 3)).toBeLessThan(size() - 8);
+    expect(size(() => true)).toBe(size());
   });
 
   it("refuses functions that control runs out of", () => {

@@ -11,6 +11,7 @@ import {
   type EmbeddedKernel,
   type EmbeddedKernelOptions,
   openEmbeddedKernel,
+  type ProgramFacts,
   type ProgramGate,
 } from "../runtime/index.ts";
 import {
@@ -97,14 +98,14 @@ function refuseUnlessAccepted(
   load: LoadOptions,
   judgeBy: VerifyOptions,
   kernel: BtfIndex | undefined,
-): void {
+): ProgramFacts {
   const input = verifierProgram(spec, program, {
     kernelBtf: kernel,
     ...(load.targetBtf && { targetBtf: load.targetBtf }),
     kconfigKnown: true,
   });
   const verdict = verify(input, judgeBy);
-  if (verdict.verdict === "accepted") return;
+  if (verdict.verdict === "accepted") return { reached: verdict.reached };
   const subject = program.name;
   if (verdict.verdict === "unsupported") {
     throw new BpfError(

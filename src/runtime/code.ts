@@ -29,6 +29,12 @@ import {
 } from "./layout.ts";
 import type { KernelModule } from "./wasm-module.ts";
 
+/** What is true of a program however it is run. */
+export interface ProgramFacts {
+  /** By slot: 1 for instructions that some path reaches. */
+  readonly reached: Uint8Array;
+}
+
 /** What the engine needs of a program: all names already resolved. */
 export interface CodeInput {
   readonly id: number;
@@ -48,6 +54,8 @@ export interface CodeInput {
   readonly kfuncs: readonly LoadedKfunc[];
   /** What a poisoned call at a slot stands for: message and hint of the error when it is reached. */
   readonly poison?: ReadonlyMap<number, { readonly message: string; readonly hint: string }>;
+  /** What a verifier found out. */
+  readonly facts?: ProgramFacts | undefined;
   readonly arena?: { readonly base: number; readonly size: number; readonly map: number };
   /** `skep exec`: no program type, registers start as numbers. */
   readonly raw?: boolean;

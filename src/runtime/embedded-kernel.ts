@@ -11,6 +11,7 @@ import {
   setKconfig,
 } from "../object/index.ts";
 import { BatchArea } from "./batch-area.ts";
+import type { ProgramFacts } from "./code.ts";
 import { type EngineName, openEngine } from "./engine.ts";
 import { defaultHost, type Host } from "./host.ts";
 import type { Interpreter } from "./interpreter.ts";
@@ -43,10 +44,14 @@ export interface EmbeddedKernelOptions {
 }
 
 /**
- * Refuses a program by throwing. The verifier stands here (`kernel/`). `spec` holds the program with globals, kconfig and
- * map sizes as they will be.
+ * Refuses a program by throwing, or gives what it found out about it. The verifier stands here (`kernel/`). `spec` holds
+ * the program with globals, kconfig and map sizes as they will be.
  */
-export type ProgramGate = (spec: CollectionSpec, program: ProgramSpec, options: LoadOptions) => void;
+export type ProgramGate = (
+  spec: CollectionSpec,
+  program: ProgramSpec,
+  options: LoadOptions,
+) => ProgramFacts | undefined;
 
 /** The kernel inside: maps, programs and helpers over one linear memory, in Node and in browsers. */
 export interface EmbeddedKernel extends Kernel {
@@ -154,9 +159,11 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
       kernelVersion: KERNEL_VERSION,
       ...(options.kconfig && { config: options.kconfig }),
     });
+    const facts = new Map<ProgramSpec, ProgramFacts | undefined>();
     if (this.gate !== undefined) {
       const sizes = settled.maps.map((map) => sized(map, options, this.numCpus));
-      for (const program of chosen) this.gate({ ...settled, maps: sizes }, program, options);
+      for (const program of chosen)
+        facts.set(program, this.gate({ ...settled, maps: sizes }, program, options));
     }
     const maps = new Map<string, EmbeddedMap>();
     const programs = new Map<string, EmbeddedProgram>();
@@ -167,7 +174,7 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
     try {
       for (const map of settled.maps) maps.set(map.name, this.createMap(settled, map, options, maps));
       for (const program of chosen)
-        programs.set(program.name, this.loadProgram(settled, program, options, maps));
+        programs.set(program.name, this.loadProgram(settled, program, options, maps, facts.get(program)));
       fillSlots(settled.maps, maps, programs);
       for (const map of maps.values()) if (map.spec.frozen) map.freeze();
     } catch (error) {
@@ -229,6 +236,7 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
     program: ProgramSpec,
     options: LoadOptions,
     maps: ReadonlyMap<string, EmbeddedMap>,
+    facts: ProgramFacts | undefined,
   ): EmbeddedProgram {
     const { interpreter } = this;
     const id = this.nextId++;
@@ -238,6 +246,7 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
       maps,
       target: options.targetBtf,
       id,
+      facts,
     });
     interpreter.addCode(loaded.code);
     const live = new EmbeddedProgram(program, loaded, interpreter, this.services);

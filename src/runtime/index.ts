@@ -1,4 +1,5 @@
 export * from "./ahead.ts";
+export type { ProgramFacts } from "./code.ts";
 export * from "./embedded-kernel.ts";
 export { ENGINES, type EngineName } from "./engine.ts";
 export * from "./exec.ts";

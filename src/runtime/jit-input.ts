@@ -61,6 +61,7 @@ export function jitInput(code: LoadedCode, around: JitSurroundings): JitInput {
     names: new Map(code.funcs.map(({ insn, name }) => [insn, name])),
     entries: exceptionSlot === undefined ? [] : [exceptionSlot],
     stops: new Set(code.poison?.keys()),
+    reached: (slot) => code.facts === undefined || code.facts.reached[slot] !== 0,
     metered: around.metered,
     zeroStack: around.zeroStack,
     map: (address) => mapFacts(address, around),

@@ -18,7 +18,7 @@ import {
   type Resolution,
   resolveProgram,
 } from "../object/index.ts";
-import { type LoadedCode, type LoadedKfunc, placeCode } from "./code.ts";
+import { type LoadedCode, type LoadedKfunc, type ProgramFacts, placeCode } from "./code.ts";
 import { HELPER_TABLE } from "./helpers/index.ts";
 import { HOOKS, type Hook } from "./hooks/index.ts";
 import { KFUNC_TABLE } from "./kfuncs/index.ts";
@@ -35,6 +35,7 @@ export interface ProgramSurroundings {
   /** Target of CO-RE relocations; undefined: the object's own types. */
   readonly target: Btf | BtfIndex | undefined;
   readonly id: number;
+  readonly facts?: ProgramFacts | undefined;
 }
 
 /** A program in linear memory and the hook that runs it. */
@@ -106,6 +107,7 @@ export function loadProgram(program: ProgramSpec, around: ProgramSurroundings): 
     context: hook.context(program),
     kfuncs,
     poison,
+    facts: around.facts,
     btf: spec.btf,
     kernelBtf: around.target !== undefined && "types" in around.target ? around.target : spec.btf,
     ...arenaOf(program, maps),

@@ -157,7 +157,11 @@ export interface VerifierStats {
 
 /** The verifier's answer. */
 export type Verdict = VerifierStats & { readonly log: string } & (
-    | { readonly verdict: "accepted" }
+    | {
+        readonly verdict: "accepted";
+        /** By slot: 1 for instructions that some path reaches; what none does never runs. */
+        readonly reached: Uint8Array;
+      }
     | { readonly verdict: "rejected"; readonly error: VerifierError }
     | { readonly verdict: "unsupported"; readonly feature: string; readonly insn: number }
   );

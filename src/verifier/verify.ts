@@ -51,7 +51,7 @@ export class Verifier {
     if (env.mem.words > KEEP_WORDS) this.memory = undefined;
     if (env.log.level !== 0) traceStats(env, stats);
     const log = env.log.text();
-    if (outcome === undefined) return { verdict: "accepted", ...stats, log };
+    if (outcome === undefined) return { verdict: "accepted", reached: env.aux.seen, ...stats, log };
     if (outcome instanceof Unsupported) {
       return { verdict: "unsupported", feature: outcome.feature, insn: env.insn, ...stats, log };
     }

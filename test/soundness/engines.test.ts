@@ -2,7 +2,13 @@
 // records. SKEP_FUZZ_RUNS: how many (default 2000); SKEP_FUZZ_SEED: the first seed (default 1). A failure names its seed.
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { decode, disassemble } from "../../src/isa/index.ts";
-import { type EmbeddedKernel, openEmbeddedKernel } from "../../src/runtime/index.ts";
+import type { CollectionSpec } from "../../src/object/index.ts";
+import {
+  type EmbeddedKernel,
+  openEmbeddedKernel,
+  type ProgramFacts,
+  type ProgramGate,
+} from "../../src/runtime/index.ts";
 import { Verifier, verifierProgram } from "../../src/verifier/index.ts";
 import { fixedHost } from "../differential/host.ts";
 import type { RandomCase } from "../differential/random-program.ts";
@@ -12,13 +18,28 @@ import { engineCase } from "./engine-cases.ts";
 
 const COUNT = Number(process.env.SKEP_FUZZ_RUNS ?? 2_000);
 const SEED = Number(process.env.SKEP_FUZZ_SEED ?? 1);
+/** Instructions the verifier may walk: programs with more are left out, for the time they take. */
+const WALK_LIMIT = 20_000;
+const verifier = new Verifier();
+/** What the verifier finds out of each program; undefined: it does not accept one. */
+function factsOf(spec: CollectionSpec): Map<string, ProgramFacts> | undefined {
+  const typed = withFunctionTypes(spec);
+  const facts = new Map<string, ProgramFacts>();
+  for (const program of typed.programs) {
+    const verdict = verifier.verify(verifierProgram(typed, program), { insnLimit: WALK_LIMIT });
+    if (verdict.verdict !== "accepted") return undefined;
+    facts.set(program.name, verdict);
+  }
+  return facts;
+}
+const gate: ProgramGate = (spec, { name }) => factsOf(spec)?.get(name);
+
 const ENGINES = [
   { name: "interpreter", options: {} },
   { name: "compiled, metered", options: { engine: "jit" } },
   { name: "compiled", options: { engine: "jit", metered: false } },
+  { name: "compiled with the verifier's facts", options: { engine: "jit", metered: false, gate } },
 ] as const;
-/** Instructions the verifier may walk: programs with more are left out, for the time they take. */
-const WALK_LIMIT = 20_000;
 /** Kernels are opened anew after so many programs, so that V8 can let go of what was compiled. */
 const FRESH = 1_000;
 
@@ -36,19 +57,11 @@ beforeAll(open);
 afterAll(close);
 
 it(`${COUNT} verified programs do the same in every engine`, async () => {
-  const verifier = new Verifier();
-  const accepted = (test: RandomCase): boolean => {
-    const spec = withFunctionTypes(specOf(test));
-    return spec.programs.every((program) => {
-      const { verdict } = verifier.verify(verifierProgram(spec, program), { insnLimit: WALK_LIMIT });
-      return verdict === "accepted";
-    });
-  };
   const problems: string[] = [];
   let run = 0;
   for (let seed = SEED; run < COUNT && problems.length < 5; seed++) {
     const test = engineCase(seed);
-    if (!accepted(test)) continue;
+    if (factsOf(specOf(test)) === undefined) continue;
     run++;
     if (run % FRESH === 0) await open();
     const results = [];
