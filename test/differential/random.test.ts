@@ -12,6 +12,8 @@ import { runOnEmbedded, runOnLinux } from "./run-case.ts";
 const count = Number(process.env.SKEP_DIFF_RUNS ?? 300);
 const firstSeed = Number(process.env.SKEP_DIFF_SEED ?? 0);
 const BATCH = 50;
+/** Long, since a batch that is given up would go on beside the next one, in the same harness. */
+const BATCH_MS = 900_000;
 
 const opened = await LinuxOracle.open();
 const reason = typeof opened === "string" ? opened : "";
@@ -44,7 +46,7 @@ describe.skipIf(reason !== "")(`random programs${reason && ` (skipped: ${reason}
           expect(got, `${ENGINES[i]}, seed ${seed}, ${test.type}\n${listing(test)}`).toEqual(want);
         }
       }
-    });
+    }, BATCH_MS);
   }
 
   it("hardly any is rejected by the kernel", () => expect(rejected).toBeLessThanOrEqual(count / 20));
