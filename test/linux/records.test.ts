@@ -5,7 +5,6 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { LinuxContext, RunningKernel } from "../../src/linux/index.ts";
 import {
-  type LinuxCollection,
   type LinuxEventMap,
   type LinuxEventRecord,
   type LinuxUserRingBuffer,
@@ -22,12 +21,14 @@ const until = async (condition: () => boolean) => {
 
 describe.skipIf(reason !== undefined)(`records of Linux ${reason ?? ""}`, () => {
   let kernel: RunningKernel & { readonly context: LinuxContext };
+  const open: (() => void)[] = [];
 
   beforeEach(async () => {
     kernel = await openRunningKernel();
   });
 
   afterEach(async () => {
+    for (const end of open.splice(0)) end();
     await until(() => kernel.held.fds === 0);
     expect(kernel.held).toEqual({ fds: 0, mappings: 0, cleanups: 0 });
     kernel[Symbol.dispose]();
@@ -52,22 +53,23 @@ describe.skipIf(reason !== undefined)(`records of Linux ${reason ?? ""}`, () => 
     const ended = once(child, "exit");
     const events = (name: string) => collection.maps.get(name) as LinuxEventMap;
     const global = (name: string) => Number(collection.globals.get(name)?.get());
-    const end = (collection: LinuxCollection) => {
+    const end = () => {
       link?.close();
       collection[Symbol.dispose]();
     };
+    open.push(end);
     return {
       collection,
       events,
       global,
       ended,
       go: () => child.stdin?.write("go\n"),
-      end: () => end(collection),
+      end,
     };
   }
 
   it("a ring buffer gives every record, in order, while it is written", async () => {
-    const { events, global, ended, go, end } = await start("to_ring", 100_000);
+    const { events, global, ended, go, end } = await start("to_ring", 100_000, { ring: 1 << 24 }); // room for all
     const map = events("ring");
     let [next, gaps, bytesSeen] = [0, 0, 0];
     const subscription = map.onRecord((bytes, start, length) => {
@@ -81,6 +83,7 @@ describe.skipIf(reason !== undefined)(`records of Linux ${reason ?? ""}`, () => 
     await until(() => next >= global("sent"));
     expect([gaps, next, bytesSeen]).toEqual([0, global("sent"), global("sent") * 64]);
     expect(next).toBeGreaterThan(200_000);
+    expect(global("dropped")).toBe(0);
     subscription.stop();
     await subscription.done;
     end();
