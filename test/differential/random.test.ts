@@ -33,20 +33,24 @@ describe.skipIf(reason !== "")(`random programs${reason && ` (skipped: ${reason}
 
   for (let first = firstSeed; first < firstSeed + count; first += BATCH) {
     const last = Math.min(first + BATCH, firstSeed + count) - 1;
-    it(`seeds ${first} to ${last} do the same everywhere`, async () => {
-      for (let seed = first; seed <= last; seed++) {
-        const test = randomCase(seed);
-        const want = await runOnLinux(oracle, test);
-        if ("rejected" in want) {
-          rejected++;
-          continue;
+    it(
+      `seeds ${first} to ${last} do the same everywhere`,
+      async () => {
+        for (let seed = first; seed <= last; seed++) {
+          const test = randomCase(seed);
+          const want = await runOnLinux(oracle, test);
+          if ("rejected" in want) {
+            rejected++;
+            continue;
+          }
+          for (const [i, kernel] of kernels.entries()) {
+            const got = await runOnEmbedded(kernel, test);
+            expect(got, `${ENGINES[i]}, seed ${seed}, ${test.type}\n${listing(test)}`).toEqual(want);
+          }
         }
-        for (const [i, kernel] of kernels.entries()) {
-          const got = await runOnEmbedded(kernel, test);
-          expect(got, `${ENGINES[i]}, seed ${seed}, ${test.type}\n${listing(test)}`).toEqual(want);
-        }
-      }
-    }, BATCH_MS);
+      },
+      BATCH_MS,
+    );
   }
 
   it("hardly any is rejected by the kernel", () => expect(rejected).toBeLessThanOrEqual(count / 20));
