@@ -16,6 +16,7 @@ export function importDirectHelpers(module: ModuleBuilder, input: JitInput): Rea
     if (insns.opcode[slot] !== Opcode.CALL || insns.src[slot] !== PseudoCall.HELPER) continue;
     const row = known.get(insns.imm[slot]);
     if (row === undefined || (row.context !== undefined && row.context !== input.contextName)) continue;
+    if (row.moment === true && input.momentHelpers !== true) continue;
     const func = functions.get(row.name) ?? module.importFunc("maps", row.name, typeOf(row));
     functions.set(row.name, func);
     found.set(row.id, { row, func });

@@ -18,6 +18,8 @@ export interface DirectHelper {
   readonly asks?: true;
   /** Only with a map of one of these types (BPF_MAP_TYPE_*) in r1. */
   readonly maps?: readonly number[];
+  /** Asks about the moment, of which the host keeps copies in the kernel module (assembly/helpers/current.ts). */
+  readonly moment?: true;
   /** Only in programs with this context. */
   readonly context?: "xdp_md" | "__sk_buff";
 }
@@ -159,6 +161,16 @@ export const DIRECT_HELPERS = {
     result: "errno",
   },
   copy_from_user: { id: 148, name: "probeReadUser", args: ["i32", "i32", "i64"], result: "errno" },
+  ktime_get_ns: { id: 5, name: "ktimeGetNs", args: [], result: "i64", moment: true },
+  ktime_get_boot_ns: { id: 125, name: "ktimeGetNs", args: [], result: "i64", moment: true },
+  ktime_get_coarse_ns: { id: 160, name: "ktimeGetCoarseNs", args: [], result: "i64", moment: true },
+  ktime_get_tai_ns: { id: 208, name: "ktimeGetTaiNs", args: [], result: "i64", moment: true },
+  jiffies64: { id: 118, name: "jiffies64", args: [], result: "i64", moment: true },
+  get_prandom_u32: { id: 7, name: "getPrandomU32", args: [], result: "u32", moment: true },
+  get_numa_node_id: { id: 42, name: "getNumaNodeId", args: [], result: "u32", moment: true },
+  get_current_pid_tgid: { id: 14, name: "getCurrentPidTgid", args: [], result: "i64", moment: true },
+  get_current_uid_gid: { id: 15, name: "getCurrentUidGid", args: [], result: "i64", moment: true },
+  get_current_comm: { id: 16, name: "getCurrentComm", args: ["i32", "i32"], result: "errno", moment: true },
   strncmp: { id: 182, name: "strncmp", args: ["i32", "i32", "i32"], result: "errno" },
 } as const satisfies Record<string, DirectHelper>;
 

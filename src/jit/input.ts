@@ -21,6 +21,8 @@ export interface JitInput {
   map(address: number): JitMap | undefined;
   /** Helpers are Linux's, and may be called directly (`direct-helpers.ts`); default: through the host, whatever they are. */
   readonly directHelpers?: boolean;
+  /** So may those that ask about the moment: there is a host that keeps the copies. Default false. */
+  readonly momentHelpers?: boolean;
   /** Name of the context's structure: some helpers are direct with one only. */
   readonly contextName?: string;
   /** How many arguments helper `id` takes. */

@@ -32,6 +32,7 @@ import {
 } from "./layout.ts";
 import { mapField } from "./map-fields.ts";
 import type { EmbeddedMap } from "./maps/map.ts";
+import { Moment } from "./moment.ts";
 import type { PacketBuffer } from "./packet-buffer.ts";
 import { registerAddress, writeProvenance, writeValue } from "./registers.ts";
 import { errorAt, violation } from "./run-error.ts";
@@ -104,6 +105,7 @@ export class Interpreter implements HelperSurroundings {
   readonly mapById: (id: number) => EmbeddedMap | undefined;
   protected readonly uninitOk: boolean;
   protected readonly helpers: HelperEngine;
+  protected readonly moment: Moment;
   protected readonly codes = new Map<number, LoadedCode>();
   /** Runs that are going on, innermost last: a run can start another one. */
   protected readonly active: ActiveRun[] = [];
@@ -121,6 +123,7 @@ export class Interpreter implements HelperSurroundings {
     };
     this.state = new HelperState(this.heap);
     this.helpers = this.createHelpers();
+    this.moment = new Moment(module, options.host, this.momentUses());
   }
 
   static async open(options: InterpreterOptions): Promise<Interpreter> {
@@ -141,9 +144,15 @@ export class Interpreter implements HelperSurroundings {
           engine().loadMapField(engine().runOf(machine), register, map, offset, size),
         loadKptr: (machine, register, address) =>
           engine().loadKptr(engine().runOf(machine), register, address),
+        refill: (what) => engine().moment.refill(what),
       },
       options.memoryLimit,
     );
+  }
+
+  /** How often a reading of the clock is used again. */
+  protected momentUses(): number {
+    return 0;
   }
 
   protected createHelpers(): HelperEngine {
@@ -196,6 +205,7 @@ export class Interpreter implements HelperSurroundings {
     };
     const run: ActiveRun = { machine, state, code: request.code, references: new Map(), nextReference: 1 };
     this.active.push(run);
+    this.moment.forget();
     try {
       request.around?.enter?.(state);
       this.prepare(run, request);

@@ -106,6 +106,8 @@ const STATELESS_HELPERS: ReadonlySet<HelperName> = new Set([
   "l4_csum_replace",
 ] as const);
 const ALL_ARGS = 5;
+/** A reading of the clock serves so many further calls of a run: asking the host takes longer than most programs. */
+const CLOCK_USES = 15;
 /**
  * Runs programs as WebAssembly: each is compiled when it is loaded, over the same memory, maps, hooks and helpers as the
  * interpreter's. The program is trusted: nothing it does is checked, as nothing is after Linux's verifier. A program
@@ -187,6 +189,7 @@ export class JitEngine extends Interpreter {
     const outer = this.active.length === 0 ? undefined : this.saveRun();
     this.active.push(run);
     if (outer === undefined) this.trusting.forget();
+    this.moment.forget();
     try {
       request.around?.enter?.(state);
       const fp = machine + MACHINE_STACK + STACK_BYTES;
@@ -221,6 +224,7 @@ export class JitEngine extends Interpreter {
     this.active.push(packets.current);
     this.packets = packets;
     this.trusting.forget();
+    this.moment.forget();
     const fp = machine + MACHINE_STACK + STACK_BYTES;
     try {
       const used = this.guard(code, () => compiled.exports.packets(header, fp, cpu, budget));
@@ -265,6 +269,10 @@ export class JitEngine extends Interpreter {
   override deferred(run: ActiveRun, slot: number): DeferredCallback {
     const code = this.currentCode(run);
     return (cpu, args) => this.run({ code, slot, args, cpu, contextAddress: 0, budget: DEFAULT_BUDGET }).r0;
+  }
+
+  protected override momentUses(): number {
+    return CLOCK_USES;
   }
 
   protected override createHelpers(): HelperEngine {
@@ -361,6 +369,7 @@ export class JitEngine extends Interpreter {
         mapById: (id) => this.mapById(id),
         metered: this.metered,
         zeroStack: this.uninitOk || code.raw === true,
+        moment: true,
       }),
     );
     const instance = new WebAssembly.Instance(new WebAssembly.Module(output.bytes), {

@@ -42,6 +42,8 @@ export interface JitSurroundings {
   readonly mapById: (id: number) => EmbeddedMap | undefined;
   readonly metered: boolean;
   readonly zeroStack: boolean;
+  /** The engine keeps the copies that helpers about the moment read. */
+  readonly moment?: true;
 }
 
 /** BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS: a lookup gives a map, which the host resolves. */
@@ -66,6 +68,7 @@ export function jitInput(code: LoadedCode, around: JitSurroundings): JitInput {
     zeroStack: around.zeroStack,
     map: (address) => mapFacts(address, around),
     directHelpers: code.raw !== true,
+    momentHelpers: around.moment === true,
     contextName: code.context.name,
     helperArgs: (id) => {
       const name = code.raw === true || id === TRACE_PRINTK ? undefined : helperById(id);

@@ -150,6 +150,25 @@ export const MACHINE_SHADOW = 63488;
 export const MACHINE_SLOTS = 100352;
 export const MACHINE_BYTES = 174080;
 
+// What programs ask about the moment, copied from the host (assembly/helpers/current.ts).
+/** How often the clocks may still be read before the host is asked again. */
+export const CURRENT_CLOCK_USES = 0;
+/** How many numbers of CURRENT_RANDOM are left; the last one is next. */
+export const CURRENT_RANDOM_LEFT = 4;
+/** 1: pid, uid and comm are the current task's. */
+export const CURRENT_TASK_KNOWN = 8;
+export const CURRENT_MONOTONIC = 16;
+export const CURRENT_REALTIME = 24;
+export const CURRENT_PID_TGID = 32;
+export const CURRENT_UID_GID = 40;
+export const CURRENT_COMM = 48;
+export const CURRENT_RANDOM = 64;
+export const CURRENT_RANDOM_MAX = 16;
+export const CURRENT_BYTES = 128;
+export const REFILL_CLOCK = 0;
+export const REFILL_RANDOM = 1;
+export const REFILL_TASK = 2;
+
 // Packet of a run: PACKET_BYTES in front of the context, whose data, data_end and data_meta fields are the only place
 // where those addresses stand (a context without such a field has them here).
 export const PACKET_BYTES = 64;

@@ -27,6 +27,8 @@ export interface InterpreterExports {
 /** What assembly/helpers exports beside the direct helpers. */
 export interface HelperExports
   extends Record<DirectFunction, (...args: (number | bigint)[]) => number | bigint> {
+  /** Address of the block that helpers about the moment read: CURRENT_… of `layout.ts`. Not ahead of time. */
+  currentBlock?(): number;
   /** What reading kernel memory at an address gives that cannot be read: -ERANGE, -EFAULT. */
   kernelFault(address: bigint): number;
 }
@@ -50,6 +52,8 @@ export interface KernelImports {
   loadPacket(machine: number, offset: number, size: number): number;
   /** A kptr field at `address` was loaded into the register at byte `register` of the machine. */
   loadKptr(machine: number, register: number, address: number): void;
+  /** Fills a part of the block at `currentBlock` anew: REFILL_… of `layout.ts`. */
+  refill(what: number): void;
   /** `size` bytes at `offset` of the kernel's `struct bpf_map` into the register; 0 when no field is there. */
   loadMapField(machine: number, register: number, map: number, offset: number, size: number): number;
 }
@@ -64,6 +68,7 @@ export const NO_PROGRAMS: KernelImports = {
   loadPacket: () => refuse(),
   loadKptr: () => refuse(),
   loadMapField: () => refuse(),
+  refill: () => refuse(),
 };
 
 function refuse(): never {
@@ -93,6 +98,7 @@ export async function openKernelModule(
         imports.loadKptr(machine >>> 0, register >>> 0, address >>> 0),
       loadMapField: (machine: number, register: number, map: number, offset: number, size: number) =>
         imports.loadMapField(machine >>> 0, register >>> 0, map >>> 0, offset | 0, size),
+      refill: (what: number) => imports.refill(what),
     },
   });
   const exports = instance.exports as unknown as KernelModule["exports"]; // what assembly/index.ts exports

@@ -3,6 +3,8 @@ import type { HelperName } from "../../abi/index.ts";
 
 const oneAddressSpace =
   "any address of the embedded kernel's memory is readable; user and kernel addresses are one";
+const cachedClock =
+  "compiled programs ask the host at the first reading of a run (or of a batch) and then at every 16th";
 const noStack = "-EFAULT unless the host gives a stack (`HostTask.stack`)";
 const noCounter = "-ENOENT: no slot holds a counter";
 const recorded = "recorded in the run's outcome; nobody receives it";
@@ -22,9 +24,11 @@ export const HELPER_DIFFERENCES: Readonly<Partial<Record<HelperName, string>>> =
   copy_from_user: oneAddressSpace,
   copy_from_user_task: oneAddressSpace,
   probe_write_user: "-EFAULT: there is no user memory",
-  ktime_get_boot_ns: "the monotonic clock: the host never sleeps",
-  ktime_get_tai_ns: "real time: the offset to TAI is 0",
-  jiffies64: "250 ticks a second",
+  ktime_get_ns: cachedClock,
+  ktime_get_coarse_ns: cachedClock,
+  ktime_get_boot_ns: `the monotonic clock: the host never sleeps; ${cachedClock}`,
+  ktime_get_tai_ns: `real time: the offset to TAI is 0; ${cachedClock}`,
+  jiffies64: `250 ticks a second; ${cachedClock}`,
   get_numa_node_id: "0",
   get_current_task: "a number that stands for the task; reading there fails",
   get_current_task_btf: "an opaque pointer: the task's fields cannot be read",

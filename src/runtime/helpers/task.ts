@@ -1,6 +1,7 @@
 import type { SentSignal } from "../../object/index.ts";
 import type { HelperCall, HelperTable } from "../helper-call.ts";
 import { PTR_TO_BTF_ID } from "../layout.ts";
+import { direct } from "./direct.ts";
 import { E2BIG, EAGAIN, EINVAL, EPERM } from "./errno.ts";
 import { ROOT_CGROUP_ID, taskAddress } from "./objects.ts";
 
@@ -11,16 +12,9 @@ const MAX_SIGNAL = 64;
 
 /** What a program may ask about the current task, answered from `Host.task`. */
 export const TASK_HELPERS = {
-  get_current_pid_tgid: (call) => pair(call.host.task.tgid, call.host.task.pid),
-  get_current_uid_gid: (call) => pair(call.host.task.gid, call.host.task.uid),
-  get_current_comm(call) {
-    const size = call.u32(2);
-    const out = call.bytes(1, size);
-    out.fill(0);
-    const comm = new TextEncoder().encode(call.host.task.comm).subarray(0, Math.min(15, size - 1));
-    out.set(comm);
-    return 0;
-  },
+  get_current_pid_tgid: (call) => direct(call, "get_current_pid_tgid"),
+  get_current_uid_gid: (call) => direct(call, "get_current_uid_gid"),
+  get_current_comm: (call) => direct(call, "get_current_comm"),
   get_current_cgroup_id: (call) => call.host.task.cgroupId,
   /** The hierarchy above the task's cgroup is its root (level 0, id 1) and the cgroup itself. */
   get_current_ancestor_cgroup_id(call) {
@@ -46,10 +40,6 @@ export const TASK_HELPERS = {
   send_signal: (call) => send(call, "process"),
   send_signal_thread: (call) => send(call, "thread"),
 } as const satisfies Partial<HelperTable>;
-
-function pair(high: number, low: number): bigint {
-  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
-}
 
 /** Signals reach nobody: they are recorded in the run. */
 function send(call: HelperCall, to: SentSignal["to"]): number {
