@@ -95,6 +95,11 @@ describe("upper halves", () => {
     ["an address", "r2 = r10; r2 += -8; r2 += r1; r0 = *(u8 *)(r2 + 0); exit", [true, true, true]],
     ["what is stored whole", "r2 = r1; r2 += 1; *(u64 *)(r10 - 8) = r2; r0 = 0; exit", [false, false]],
     ["what half is stored of", "r2 = r1; r2 += 1; *(u32 *)(r10 - 8) = r2; r0 = 0; exit", [true, true]],
+    [
+      "what the context may be given",
+      "r2 = r1; r2 += 1; *(u16 *)(r1 + 4) = r2; r0 = 0; exit",
+      [false, false],
+    ],
     ["what is shifted right later", "r2 = r1; r2 += 1; r2 >>= 32; w0 = w2; exit", [false, false, false]],
     [
       "in a loop, where the next round looks",

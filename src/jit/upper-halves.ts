@@ -7,6 +7,7 @@ import {
   Class,
   CODE_MASK,
   classOf,
+  FRAME_POINTER,
   type InsnTable,
   isAtomic,
   JmpCode,
@@ -83,7 +84,8 @@ function before(insns: InsnTable, slot: number, after: number, whole: boolean): 
       return after;
     case Class.STX:
       if (isAtomic(opcode)) return atomic(insns, slot, after);
-      return accessBytes(opcode) === 8 ? after | src : after;
+      // Some fields of the context look at all of what half is stored of.
+      return accessBytes(opcode) === 8 || insns.dst[slot] !== FRAME_POINTER ? after | src : after;
     case Class.JMP: {
       if (opcode === Opcode.EXIT) return 1;
       if (opcode === Opcode.CALL || opcode === Opcode.CALLX)
