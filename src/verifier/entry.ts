@@ -3,6 +3,7 @@ import { BTF_KERNEL, type VerifierEnv } from "./env.ts";
 import { Rejection } from "./errors.ts";
 import { A, B, F_FLAGS, FrameFlag, ID } from "./layout.ts";
 import { markDynptrRegister } from "./objects/dynptr.ts";
+import { acquireReference } from "./refs.ts";
 import { DynptrType, RegType, TypeFlag } from "./register-types.ts";
 import { markPointer, markUnknown } from "./regs.ts";
 import type { Subprog } from "./state.ts";
@@ -60,6 +61,8 @@ function walkFunction(env: VerifierEnv, number: number): void {
     setArguments(env, subprog);
   } else {
     checkMainType(env, subprog);
+    for (const arg of env.kfuncs.referencedArguments(env))
+      env.argumentRefs.set(arg, acquireReference(env, 0));
     markPointer(env, frameReg(cur.frames[0], 1), RegType.PTR_TO_CTX);
   }
   walk(env, subprog.start);

@@ -81,6 +81,8 @@ export class VerifierEnv {
   /** Ids seen equal in the comparison of states at hand. */
   readonly ids: IdMap = new IdMap();
   readonly explored: ExploredStates;
+  /** struct_ops: ids of the references the program is handed, by number of the argument. */
+  readonly argumentRefs: Map<number, number> = new Map();
   /** Function verified at the moment: 0 or a global function. */
   subprogAtWork = 0;
   /** By slot: calls of `bpf_iter_*_next` that were walked. */

@@ -1,20 +1,27 @@
 import { type AttachTypeName, contextOf } from "../abi/index.ts";
 import { prototypeOf } from "../btf/index.ts";
+import { skipModifiers } from "./access/btf-walk.ts";
+import { checkUnmodified } from "./access/memory-region.ts";
 import { BTF_KERNEL, type VerifierEnv } from "./env.ts";
 import {
+  A,
+  B,
   F_FLAGS,
   F_RET_MAX,
   F_RET_MIN,
   F_SUBPROG,
   FrameFlag,
+  OFF,
+  REF_OBJ_ID,
   S32_MAX,
   S32_MIN,
   SMAX,
   SMIN,
   TYPE,
 } from "./layout.ts";
+import { BOOL_LSM_HOOKS } from "./prechecks-hooks.ts";
 import { markChainPrecision } from "./precision.ts";
-import { RegType, regTypeName } from "./register-types.ts";
+import { BASE_TYPE_MASK, RegType, regTypeName } from "./register-types.ts";
 import { checkRegRead, isPointerValue, signedBig, smax, smin } from "./regs.ts";
 
 /** What a program may return; 32-bit: only the low half counts. */
@@ -32,6 +39,7 @@ export function checkReturnCode(env: VerifierEnv, n: number, name: string): void
   const inException = (flags & FrameFlag.IN_EXCEPTION_CALLBACK) !== 0;
   const isSubprog = i32[frame + F_SUBPROG] !== 0;
   if ((!isSubprog || inException) && returnsVoid(env)) return;
+  if (!isSubprog && !inException && givesBackObject(env, n)) return;
   checkRegRead(env, n);
   const row = env.reg(n);
   if (isPointerValue(env, row)) {
@@ -55,6 +63,7 @@ export function checkReturnCode(env: VerifierEnv, n: number, name: string): void
     }
     return;
   }
+  if (inException && env.program.type === "BPF_PROG_TYPE_STRUCT_OPS") return;
   const range = returnRange(env);
   if (range !== undefined) enforce(env, n, row, range, "At program exit", name);
 }
@@ -118,6 +127,27 @@ function hookReturns(env: VerifierEnv): number | undefined {
   return member === undefined ? undefined : prototypeOf(btf, member.type)?.type;
 }
 
+/** BTF id of what a struct_ops function returns a pointer to (0: anything); undefined: it returns no pointer. */
+function returnedObject(env: VerifierEnv): number | undefined {
+  const btf = env.btfs[BTF_KERNEL];
+  const returns = hookReturns(env);
+  if (btf === undefined || returns === undefined) return undefined;
+  const pointer = btf.types[skipModifiers(btf, returns)];
+  return pointer?.kind === "ptr" ? skipModifiers(btf, pointer.type) : undefined;
+}
+
+/** A struct_ops function hands the object it holds to its caller; the pointer must be as it was. First: Linux 6.15. */
+function givesBackObject(env: VerifierEnv, n: number): boolean {
+  if (env.program.type !== "BPF_PROG_TYPE_STRUCT_OPS") return false;
+  const { i32 } = env.mem;
+  const row = env.reg(n);
+  if ((i32[row + TYPE] & BASE_TYPE_MASK) !== RegType.PTR_TO_BTF_ID || i32[row + REF_OBJ_ID] === 0)
+    return false;
+  if (i32[row + B] !== BTF_KERNEL || i32[row + A] !== returnedObject(env)) return false;
+  checkUnmodified(env, row, n, i32[row + OFF], false);
+  return true;
+}
+
 function returnRange(env: VerifierEnv): ReturnRange | undefined {
   const { type, attachType } = env.program;
   switch (type) {
@@ -132,7 +162,8 @@ function returnRange(env: VerifierEnv): ReturnRange | undefined {
     case "BPF_PROG_TYPE_NETFILTER":
     case "BPF_PROG_TYPE_SK_LOOKUP":
       return { min: 0, max: 1 };
-    case "BPF_PROG_TYPE_STRUCT_OPS":
+    case "BPF_PROG_TYPE_STRUCT_OPS": // in place of an object: nothing
+      return returnedObject(env) === undefined ? undefined : { min: 0, max: 0 };
     case "BPF_PROG_TYPE_EXT":
       return undefined;
     default: {
@@ -143,12 +174,11 @@ function returnRange(env: VerifierEnv): ReturnRange | undefined {
 }
 
 const MAX_ERRNO = 4095;
-/** Hooks that answer yes or no. @see kernel/bpf/bpf_lsm.c `bool_lsm_hooks` */
-const BOOL_HOOKS = /^(bpf_lsm_)?(audit_rule_known|inode_xattr_skipcap)$/;
 
 function lsmRange(env: VerifierEnv, attachType: AttachTypeName | undefined): ReturnRange | undefined {
   if (attachType === "BPF_LSM_CGROUP")
     return hookReturns(env) === 0 ? { min: 1, max: 1 } : { min: 0, max: 1 };
-  if (BOOL_HOOKS.test(env.program.attachTo ?? "")) return { min: 0, max: 1, is32: true };
+  const hook = env.btfs[BTF_KERNEL]?.types[env.program.attachBtfId ?? 0]?.name ?? "";
+  if (BOOL_LSM_HOOKS.has(hook)) return { min: 0, max: 1, is32: true };
   return { min: -MAX_ERRNO, max: 0, is32: true };
 }

@@ -28,6 +28,11 @@ export interface VerifierProgram {
   readonly flags: VerifierProgramFlags;
   /** Kernel types (`vmlinux`); undefined: what needs them is answered "unsupported". */
   readonly kernelBtf: Btf | undefined;
+  /**
+   * Functions on the kernel's error injection list, as `/sys/kernel/debug/error_injection/list` names them. Absent: unknown,
+   * unless the kernel's BTF shows that it was built without the list.
+   */
+  readonly errorInjection?: ReadonlySet<string> | undefined;
   /** Split BTF of modules, each on top of {@link kernelBtf}. */
   readonly moduleBtfs?: readonly Btf[];
   /** Hook: BTF id in the kernel's BTF of the function, tracepoint typedef or struct_ops type attached to; 0: none. */

@@ -77,6 +77,8 @@ export interface KfuncPort {
    * and the rules of the hook; undefined: refused, after printing the reasons. The caller says "invalid bpf_context access".
    */
   contextAccess(env: VerifierEnv, off: number, bytes: number, access: MemAccess): ContextLoad | undefined;
+  /** struct_ops: numbers of the arguments that come with a reference the program has to give up (`__ref`). */
+  referencedArguments(env: VerifierEnv): readonly number[];
 }
 
 /** What a load of a context field gives: `struct bpf_insn_access_aux`. */

@@ -6,10 +6,13 @@ import { type Fail, failOf } from "./prechecks-fail.ts";
 import {
   DENIED_FUNCTIONS,
   DISABLED_LSM_HOOKS,
+  INJECTION_FUNCTION,
   isModifiable,
-  isSleepableFunction,
+  isSystemCall,
+  NON_SLEEPABLE_INJECTED,
   NORETURN_FUNCTIONS,
   SLEEPABLE_LSM_HOOKS,
+  SLEEPABLE_MODIFIABLE,
 } from "./prechecks-hooks.ts";
 
 /**
@@ -160,6 +163,11 @@ function checkStructOps(env: VerifierEnv, fail: Fail): void {
   if (program.flags.sleepable === true && owner?.sleepable?.includes(member.name) === false) {
     fail(code, unsupported, "EINVAL");
   }
+  // Whoever is called could not give back what it never got.
+  const tailCall = env.subprogs.some((subprog) => subprog.hasTailCall);
+  if (tailCall && env.kfuncs.referencedArguments(env).length > 0) {
+    fail(code, "program with __ref argument cannot tail call");
+  }
 }
 
 /** What the owner of a structure lets programs implement. */
@@ -170,10 +178,24 @@ interface StructOpsRow {
   readonly sleepable?: readonly string[];
 }
 
-/** @see net/ipv4/bpf_tcp_ca.c, net/bpf/bpf_dummy_struct_ops.c `check_member` @ v6.18 */
+/** @see net/ipv4/bpf_tcp_ca.c, net/bpf/bpf_dummy_struct_ops.c, drivers/hid/bpf/hid_bpf_struct_ops.c, kernel/sched/ext.c `check_member` @ v6.18 */
 const STRUCT_OPS: Readonly<Record<string, StructOpsRow | undefined>> = {
   tcp_congestion_ops: { closed: ["get_info"] },
   bpf_dummy_ops: { sleepable: ["test_sleepable"] },
+  hid_bpf_ops: { sleepable: ["hid_rdesc_fixup", "hid_hw_request", "hid_hw_output_report"] },
+  sched_ext_ops: {
+    sleepable: [
+      "init_task",
+      "cgroup_init",
+      "cgroup_exit",
+      "cgroup_prep_move",
+      "cpu_online",
+      "cpu_offline",
+      "init",
+      "exit",
+    ],
+  },
+  Qdisc_ops: {},
 };
 
 const TRACE_PREFIX = "btf_trace_";
@@ -222,7 +244,7 @@ function checkFunctionTarget(env: VerifierEnv, fail: Fail): void {
 /** `MAX_BPF_FUNC_ARGS` */
 const MAX_TRACED_ARGS = 12;
 
-/** fentry, fexit and fmod_ret. What depends on the kernel's list of error injections is answered "unsupported". */
+/** fentry, fexit and fmod_ret. */
 function checkTraced(env: VerifierEnv, type: BtfType, fail: Fail): void {
   const code = "verifier/bad-attach-target";
   const { name } = type;
@@ -232,9 +254,11 @@ function checkTraced(env: VerifierEnv, type: BtfType, fail: Fail): void {
     fail(code, `The function ${name} has ${proto.params.length} arguments. Too many.`);
   }
   if (flags.sleepable === true) {
-    if (!isSleepableFunction(name)) env.unsupported(`sleepable program on ${name}() (error injection list)`);
-  } else if (attachType === "BPF_MODIFY_RETURN" && !isModifiable(name)) {
-    env.unsupported(`fmod_ret of ${name}() (error injection list)`);
+    if (name !== SLEEPABLE_MODIFIABLE && (NON_SLEEPABLE_INJECTED.has(name) || !isInjectable(env, name))) {
+      fail("verifier/not-sleepable", `${name} is not sleepable`);
+    }
+  } else if (attachType === "BPF_MODIFY_RETURN" && !isModifiable(name) && !isInjectable(env, name)) {
+    fail(code, `${name}() is not modifiable`);
   }
   if (DENIED_FUNCTIONS.has(name)) {
     fail(code, `Attaching tracing programs to function '${name}' is rejected.`);
@@ -242,6 +266,16 @@ function checkTraced(env: VerifierEnv, type: BtfType, fail: Fail): void {
   if (attachType !== "BPF_TRACE_FENTRY" && NORETURN_FUNCTIONS.has(name)) {
     fail(code, `Attaching fexit/fmod_ret to __noreturn function '${name}' is rejected.`);
   }
+}
+
+/** The function is on the kernel's error injection list; "unsupported" where nobody knows. */
+function isInjectable(env: VerifierEnv, name: string): boolean {
+  const list = env.program.errorInjection;
+  if (list !== undefined) return list.has(name);
+  if (env.btfIndexes[0]?.find(INJECTION_FUNCTION, "func") === undefined) return false;
+  return (
+    isSystemCall(name) || env.unsupported(`programs on ${name}() without the kernel's error injection list`)
+  );
 }
 
 function checkTracepoint(type: BtfType, id: number, fail: Fail): void {

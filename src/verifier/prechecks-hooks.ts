@@ -18,6 +18,18 @@ export const SLEEPABLE_LSM_HOOKS: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
+/** The kernel function, `bpf_lsm_…`, is such a hook. `bpf_lsm_is_sleepable_hook` */
+export function isSleepableHook(func: string): boolean {
+  return func.startsWith("bpf_lsm_") && SLEEPABLE_LSM_HOOKS.has(func.slice("bpf_lsm_".length));
+}
+
+/** LSM hooks that answer 0 or 1. @see kernel/bpf/bpf_lsm.c `bool_lsm_hooks` @ v6.18 */
+export const BOOL_LSM_HOOKS: ReadonlySet<string> = new Set([
+  "bpf_lsm_xfrm_state_pol_flow_match",
+  "bpf_lsm_audit_rule_known",
+  "bpf_lsm_inode_xattr_skipcap",
+]);
+
 /** LSM hooks that no program may attach to. @see `bpf_lsm_disabled_hooks` @ v6.12 */
 export const DISABLED_LSM_HOOKS: ReadonlySet<string> = new Set([
   "vm_enough_memory",
@@ -62,19 +74,28 @@ export const NORETURN_FUNCTIONS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Functions whose result `fmod_ret` may replace for sure: system calls (`ALLOW_ERROR_INJECTION`), `security_*`, and those made
- * for it. Others may be on the kernel's error injection list, which its BTF does not tell.
+ * Functions whose result `fmod_ret` may replace whatever the kernel's error injection list says: `security_*` and those
+ * made for it.
  */
 export function isModifiable(name: string): boolean {
-  return isSystemCall(name) || name.startsWith("security_") || MODIFY_RETURN_SETS.has(name);
+  return name.startsWith("security_") || MODIFY_RETURN_SETS.has(name);
 }
 
-/** Functions that sleepable fentry, fexit and fmod_ret programs may attach to for sure. */
-export function isSleepableFunction(name: string): boolean {
-  return isSystemCall(name) || name === "bpf_fentry_test1";
-}
+/** The function of the modifiable ones that sleepable programs may attach to (`KF_SLEEPABLE`). */
+export const SLEEPABLE_MODIFIABLE = "bpf_fentry_test1";
 
-function isSystemCall(name: string): boolean {
+/** On the error injection list, and yet not for sleepable programs. @see `btf_non_sleepable_error_inject` @ v6.18 */
+export const NON_SLEEPABLE_INJECTED: ReadonlySet<string> = new Set([
+  "__filemap_add_folio",
+  "should_fail_alloc_page",
+  "should_failslab",
+]);
+
+/** A kernel with an error injection list (`CONFIG_FUNCTION_ERROR_INJECTION`) has this function. */
+export const INJECTION_FUNCTION = "within_error_injection_list";
+
+/** System calls are on every error injection list. */
+export function isSystemCall(name: string): boolean {
   return /^__(x64|ia32)_(compat_)?sys_/.test(name);
 }
 

@@ -25,6 +25,7 @@ export interface TestProgram {
   readonly flags?: VerifierProgramFlags;
   readonly attachBtfId?: number;
   readonly structOpsMember?: number;
+  readonly errorInjection?: ReadonlySet<string>;
   readonly capabilities?: Capabilities;
   readonly gpl?: boolean;
   readonly logLevel?: number;
@@ -47,6 +48,7 @@ export function testEnv(test: TestProgram): VerifierEnv {
     flags: test.flags ?? {},
     kernelBtf: test.kernelBtf,
     attachBtfId: test.attachBtfId ?? 0,
+    errorInjection: test.errorInjection,
     ...(test.structOpsMember !== undefined && { structOpsMember: test.structOpsMember }),
   };
   const absent = new Proxy(

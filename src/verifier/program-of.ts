@@ -39,6 +39,8 @@ export interface ProgramOfOptions {
   readonly objectName?: string;
   /** Address of a typeless kernel symbol (`/proc/kallsyms`); default: an address like any other. */
   readonly addressOf?: (symbol: string) => bigint | undefined;
+  /** Functions on the kernel's error injection list; see {@link VerifierProgram.errorInjection}. */
+  readonly errorInjection?: ReadonlySet<string> | undefined;
   /** The `.kconfig` map holds real values (`setKconfig`); default: its contents count as unknown. */
   readonly kconfigKnown?: boolean;
 }
@@ -90,6 +92,7 @@ export function verifierProgram(
     license: spec.license,
     flags: { ...program.flags, ...options.flags },
     kernelBtf: kernel?.btf,
+    ...(options.errorInjection !== undefined && { errorInjection: options.errorInjection }),
     ...hook,
   };
 }

@@ -2,6 +2,7 @@
 import type { VerifierEnv } from "../env.ts";
 import { A, B, ID, OFF, REF_OBJ_ID, TYPE } from "../layout.ts";
 import { type ContextLoad, MemAccess } from "../ports.ts";
+import { findReference } from "../refs.ts";
 import {
   BASE_TYPE_MASK,
   isSocketPointer,
@@ -273,6 +274,14 @@ function contextAccess(env: VerifierEnv, rules: ContextRules, a: Access): void {
     env.fail(
       "verifier/invalid-context-access",
       `invalid bpf_context access off=${off} size=${bytes}`,
+      "EACCES",
+    );
+  }
+  const reference = load.refObjId ?? 0;
+  if (reference !== 0 && findReference(env, reference) === undefined) {
+    env.fail(
+      "verifier/invalid-context-access",
+      `invalid bpf_context access off=${off}. Reference may already be released`,
       "EACCES",
     );
   }

@@ -74,8 +74,11 @@ function checkStructOpsWrite(env: VerifierEnv, btf: Btf, id: number, off: number
       checkTaskWrite(env, btf, id, off, size);
       return true;
     case "hid_bpf_ops":
+      checkHidWrite(env, btf, id, off, size);
+      return true;
     case "Qdisc_ops":
-      return env.unsupported(`stores into kernel objects by ${ops}`);
+      checkQdiscWrite(env, btf, id, off, size);
+      return true;
     default:
       return false;
   }
@@ -110,6 +113,103 @@ function checkDummyWrite(env: VerifierEnv, btf: Btf, id: number, off: number, si
   if (off + size > type.size) {
     env.fail("verifier/read-only-object", `write access at off ${off} with size ${size}`, "EACCES");
   }
+}
+
+/** A range of bytes of a structure. */
+interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Bytes of a member; undefined: this kernel's structure has none of that name. */
+function bytesOf(btf: Btf, struct: number, path: string): ByteRange | undefined {
+  const place = findMember(btf, struct, path);
+  if (place === undefined) return undefined;
+  const start = place.bitOffset / 8;
+  return { start, end: start + sizeOf(btf, place.type) };
+}
+
+/** Members that HID programs may write; of a string all but its last byte. */
+const HID_MEMBERS: Readonly<
+  Record<string, readonly (readonly [path: string, string: boolean])[] | undefined>
+> = {
+  hid_bpf_ctx: [["retval", false]],
+  hid_device: [
+    ["name", true],
+    ["uniq", true],
+    ["phys", true],
+  ],
+};
+
+/** @see drivers/hid/bpf/hid_bpf_struct_ops.c `hid_bpf_ops_btf_struct_access` @ v6.18 */
+function checkHidWrite(env: VerifierEnv, btf: Btf, id: number, off: number, size: number): void {
+  const type = btf.types[id];
+  const name = type?.name ?? "";
+  const members = Object.hasOwn(HID_MEMBERS, name) ? HID_MEMBERS[name] : undefined;
+  if (type?.kind !== "struct" || members === undefined) {
+    env.fail("verifier/read-only-object", "write access to this struct is not supported", "EACCES");
+  }
+  if (off + size > type.size) {
+    env.fail(
+      "verifier/read-only-object",
+      `write access for struct ${name} at off ${off} with size ${size}`,
+      "EACCES",
+    );
+  }
+  for (const [path, isString] of members) {
+    const range = bytesOf(btf, id, path);
+    if (range !== undefined && off >= range.start && off + size <= range.end - (isString ? 1 : 0)) return;
+  }
+  env.fail(
+    "verifier/read-only-object",
+    `write access at off ${off} with size ${size} on read-only part of ${name}`,
+    "EACCES",
+  );
+}
+
+/** `QDISC_CB_PRIV_LEN` */
+const QDISC_PRIVATE_BYTES = 20;
+
+/** @see net/sched/bpf_qdisc.c `bpf_qdisc_btf_struct_access` @ v6.18 */
+function checkQdiscWrite(env: VerifierEnv, btf: Btf, id: number, off: number, size: number): void {
+  const name = btf.types[id]?.name ?? "";
+  if (name !== "sk_buff" && name !== "Qdisc") {
+    env.fail("verifier/read-only-object", "only read is supported", "EACCES");
+  }
+  const range = name === "Qdisc" ? qdiscBytes(btf, id, off) : skbBytes(btf, id, off);
+  if (range === undefined) {
+    env.fail("verifier/read-only-object", `no write support to ${name} at off ${off}`, "EACCES");
+  }
+  if (off + size > range.end) {
+    env.fail(
+      "verifier/read-only-object",
+      `write access at off ${off} with size ${size} beyond the member of ${name} ended at ${range.end}`,
+      "EACCES",
+    );
+  }
+}
+
+/** The range of a queueing discipline that a store at `off` may fill. */
+function qdiscBytes(btf: Btf, id: number, off: number): ByteRange | undefined {
+  for (const path of ["limit", "q.qlen"]) {
+    const range = bytesOf(btf, id, path);
+    if (range?.start === off) return range;
+  }
+  const statistics = bytesOf(btf, id, "qstats");
+  return statistics !== undefined && off >= statistics.start && off < statistics.end ? statistics : undefined;
+}
+
+/** … of a packet: its time, and what the control block keeps for the discipline. */
+function skbBytes(btf: Btf, id: number, off: number): ByteRange | undefined {
+  const time = bytesOf(btf, id, "tstamp");
+  if (time?.start === off) return time;
+  const control = bytesOf(btf, id, "cb");
+  const owner = new BtfIndex(btf).find("qdisc_skb_cb", "struct");
+  const data = owner === undefined ? undefined : bytesOf(btf, owner, "data");
+  if (control === undefined || data === undefined) return undefined;
+  const start = control.start + data.start;
+  const end = start + Math.min(QDISC_PRIVATE_BYTES, data.end - data.start);
+  return off >= start && off < end ? { start, end } : undefined;
 }
 
 function checkTaskWrite(env: VerifierEnv, btf: Btf, id: number, off: number, size: number): void {

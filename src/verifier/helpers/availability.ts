@@ -183,6 +183,7 @@ function structOps(name: HelperName, { hook, member }: HelperUser): boolean | un
       if (name === "setsockopt" || name === "getsockopt") return member !== "release";
       return TCP_CC.has(name) || isBase(name);
     case "sched_ext_ops":
+      return name === "task_storage_get" || name === "task_storage_delete" || isBase(name);
     case "hid_bpf_ops":
     case "bpf_dummy_ops":
     case "Qdisc_ops":

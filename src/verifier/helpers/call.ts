@@ -10,6 +10,7 @@ import { BTF_KERNEL, type VerifierEnv } from "../env.ts";
 import { A, F_CALLBACK_DEPTH, ID, OFF, REF_OBJ_ID, TYPE } from "../layout.ts";
 import { dynptrRow, releaseDynptr } from "../objects/dynptr.ts";
 import { sleeplessRegion } from "../objects/regions.ts";
+import { isSleepableHook } from "../prechecks-hooks.ts";
 import { markChainPrecision } from "../precision.ts";
 import { checkResourceLeak, clearPacketPointers, dropReference, releaseReference } from "../refs.ts";
 import { DynptrType, RegType, regTypeName, TypeFlag } from "../register-types.ts";
@@ -336,11 +337,11 @@ function isAllowedHere(env: VerifierEnv, name: HelperName): boolean {
   const attach = attachTypeOf(env);
   if (name === "d_path") {
     if (type === "BPF_PROG_TYPE_TRACING" && attach === "BPF_TRACE_ITER") return true;
-    if (type === "BPF_PROG_TYPE_LSM") return env.unsupported("bpf_d_path in LSM programs");
+    if (type === "BPF_PROG_TYPE_LSM") return isSleepableHook(hookName(env) ?? "");
     return PATH_FUNCTIONS.has(hookName(env) ?? "");
   }
   if (name === "ima_inode_hash" || name === "ima_file_hash") {
-    return type === "BPF_PROG_TYPE_LSM" ? env.unsupported(`bpf_${name} in LSM programs`) : false;
+    return type === "BPF_PROG_TYPE_LSM" && isSleepableHook(hookName(env) ?? "");
   }
   const isSkStorage = name === "sk_storage_get" || name === "sk_storage_delete";
   if (isSkStorage && type === "BPF_PROG_TYPE_SYSCALL") return false;

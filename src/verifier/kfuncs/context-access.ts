@@ -3,6 +3,7 @@ import type { Btf, BtfTypeOf } from "../../btf/index.ts";
 import { isStruct, skipModifiers } from "../access/btf-walk.ts";
 import { BTF_KERNEL, type VerifierEnv } from "../env.ts";
 import { type ContextLoad, MemAccess } from "../ports.ts";
+import { BOOL_LSM_HOOKS } from "../prechecks-hooks.ts";
 import { RegType, TypeFlag } from "../register-types.ts";
 import { hasSuffix, kindText } from "./classify.ts";
 import { ITERATOR_ARGS } from "./iterator-contexts.ts";
@@ -30,15 +31,14 @@ const UNTRUSTED_LSM: ReadonlySet<string> = new Set([
   "bpf_lsm_task_free",
 ]);
 
-/** LSM hooks that answer 0 or 1. @see `bool_lsm_hooks` @ v6.18 */
-const BOOL_LSM: ReadonlySet<string> = new Set([
-  "bpf_lsm_xfrm_state_pol_flow_match",
-  "bpf_lsm_audit_rule_known",
-  "bpf_lsm_inode_xattr_skipcap",
-]);
-
-/** struct_ops whose contexts follow the plain rules. */
-const PLAIN_STRUCT_OPS: ReadonlySet<string> = new Set(["bpf_dummy_ops", "tcp_congestion_ops", "hid_bpf_ops"]);
+/** struct_ops structures whose contexts follow the rules below; true: only where stub functions name their arguments. */
+const STRUCT_OPS_CONTEXTS: Readonly<Record<string, boolean | undefined>> = {
+  bpf_dummy_ops: false,
+  tcp_congestion_ops: false,
+  hid_bpf_ops: false,
+  sched_ext_ops: true,
+  Qdisc_ops: true,
+};
 
 /** What a program is attached to. */
 interface Target {
@@ -101,7 +101,12 @@ function structOpsTarget(env: VerifierEnv, btf: Btf, id: number): Target {
   const struct = btf.types[id];
   const member = struct.kind === "struct" ? struct.members[env.program.structOpsMember ?? -1] : undefined;
   if (member === undefined) env.unsupported("struct_ops program without its member");
-  if (!PLAIN_STRUCT_OPS.has(struct.name)) env.unsupported(`struct_ops ${struct.name}`);
+  const stubs = Object.hasOwn(STRUCT_OPS_CONTEXTS, struct.name)
+    ? STRUCT_OPS_CONTEXTS[struct.name]
+    : undefined;
+  if (stubs === undefined || (stubs && stubOf(env, btf, struct.name, member.name) === undefined)) {
+    env.unsupported(`struct_ops ${struct.name}`);
+  }
   const proto = protoOf(btf, member.type);
   return { btf, proto, name: member.name, fullName: member.name, struct: struct.name };
 }
@@ -162,7 +167,7 @@ function returnValue(
   }
   if (isScalar(btf, type)) {
     if (attachType !== "BPF_LSM_MAC") return SCALAR;
-    return BOOL_LSM.has(fullName)
+    return BOOL_LSM_HOOKS.has(fullName)
       ? { type: RegType.SCALAR_VALUE, min: 0, max: 1 }
       : { type: RegType.SCALAR_VALUE, min: -MAX_ERRNO, max: 0 };
   }
@@ -227,20 +232,46 @@ function specialArg(env: VerifierEnv, target: Target, param: number): ContextLoa
     return { type: arg.type, btf: BTF_KERNEL, btfId };
   }
   if (target.struct === undefined) return undefined;
-  const stub = index?.find(`${target.struct}__${target.name}`, "func");
-  const proto = stub === undefined ? undefined : protoOf(target.btf, stub);
-  const at = proto?.params[param];
+  if (target.struct === "Qdisc_ops" && target.name === "enqueue" && param === 2) {
+    const btfId = index?.find("bpf_sk_buff_ptr", "struct");
+    if (btfId === undefined) env.unsupported("struct bpf_sk_buff_ptr in the kernel's BTF");
+    return { type: RegType.PTR_TO_BTF_ID | TypeFlag.PTR_TRUSTED, btf: BTF_KERNEL, btfId };
+  }
+  const at = stubOf(env, target.btf, target.struct, target.name)?.params[param];
   if (at === undefined) return undefined;
-  if (hasSuffix(at, "__ref")) env.unsupported("referenced struct_ops arguments");
-  if (!hasSuffix(at, "__nullable")) return undefined;
+  const refObjId = env.argumentRefs.get(param);
+  const nullable = hasSuffix(at, "__nullable");
+  if (!nullable && refObjId === undefined) return undefined;
   const type = target.btf.types[skipModifiers(target.btf, at.type)];
   if (type?.kind !== "ptr") return undefined;
-  const flags = TypeFlag.PTR_TRUSTED | TypeFlag.PTR_MAYBE_NULL;
   return {
-    type: RegType.PTR_TO_BTF_ID | flags,
+    type: RegType.PTR_TO_BTF_ID | TypeFlag.PTR_TRUSTED | (nullable ? TypeFlag.PTR_MAYBE_NULL : 0),
     btf: BTF_KERNEL,
     btfId: skipModifiers(target.btf, type.type),
+    ...(refObjId !== undefined && { refObjId }),
   };
+}
+
+/** Prototype of the function that stands in for a member: it names arguments as programs have to take them. */
+function stubOf(
+  env: VerifierEnv,
+  btf: Btf,
+  struct: string,
+  member: string,
+): BtfTypeOf<"func_proto"> | undefined {
+  const stub = env.btfIndexes[BTF_KERNEL]?.find(`${struct}__${member}`, "func");
+  return stub === undefined ? undefined : protoOf(btf, stub);
+}
+
+/** See {@link KfuncPort.referencedArguments}. `prepare_arg_info` @ v6.18 */
+export function referencedArguments(env: VerifierEnv): readonly number[] {
+  const btf = env.btfs[BTF_KERNEL];
+  const { type, attachBtfId, structOpsMember } = env.program;
+  const struct = type === "BPF_PROG_TYPE_STRUCT_OPS" ? btf?.types[attachBtfId ?? 0] : undefined;
+  if (btf === undefined || struct?.kind !== "struct") return [];
+  const params =
+    stubOf(env, btf, struct.name, struct.members[structOpsMember ?? -1]?.name ?? "")?.params ?? [];
+  return [...params.keys()].filter((n) => hasSuffix(params[n], "__ref"));
 }
 
 function pointer(

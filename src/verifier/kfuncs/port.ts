@@ -6,7 +6,7 @@ import type { ContextLoad, KfuncPort, MemAccess, SpecialField } from "../ports.t
 import { DynptrType } from "../register-types.ts";
 import { checkBtfArgument } from "./btf-argument.ts";
 import { checkCall } from "./call.ts";
-import { contextAccess } from "./context-access.ts";
+import { contextAccess, referencedArguments } from "./context-access.ts";
 import { isAllowedInLock, isGraphKfunc, KF, KfuncTable } from "./kfunc.ts";
 import { refusedType } from "./refused-types.ts";
 
@@ -74,6 +74,10 @@ export class Kfuncs implements KfuncPort {
 
   contextAccess(env: VerifierEnv, off: number, bytes: number, access: MemAccess): ContextLoad | undefined {
     return contextAccess(env, off, bytes, access);
+  }
+
+  referencedArguments(env: VerifierEnv): readonly number[] {
+    return referencedArguments(env);
   }
 }
 
