@@ -5,6 +5,8 @@ import { changes } from "./compare.ts";
 import { interpreter } from "./interpreter.ts";
 import { jit } from "./jit.ts";
 import { maps } from "./maps.ts";
+import { packets } from "./packets.ts";
+import { ringbuf } from "./ringbuf.ts";
 import { verifier } from "./verifier.ts";
 
 /** A benchmark prints a table for people and returns the same figures as data. */
@@ -14,7 +16,7 @@ export interface Benchmark {
   run(): Promise<{ readonly figures: unknown; readonly table: string }>;
 }
 
-const BENCHMARKS: readonly Benchmark[] = [interpreter, jit, maps, verifier];
+const BENCHMARKS: readonly Benchmark[] = [interpreter, jit, maps, packets, ringbuf, verifier];
 
 const [name, ...flags] = process.argv.slice(2);
 const compareAt = flags.indexOf("--compare");
