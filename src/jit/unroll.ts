@@ -32,7 +32,8 @@ export interface Unrolled {
 /**
  * Repeats the bodies of small innermost loops, in place: each wasm loop costs a look at V8's stack limit and a jump
  * back. Where the number of rounds is known, only the last copy asks whether the counter has reached its end; the rounds
- * that do not fill all copies run before the loop.
+ * that do not fill all copies run before the loop. Where a comparison makes some code rare, that code leads back to the
+ * loop's start instead, so that V8 lays it out behind the loop; every copy then asks.
  */
 export function unrollLoops(graph: Graph, insns: InsnTable): Unrolled {
   const repeated = new Set<number>();
