@@ -16,8 +16,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   jit: ["isa", "wasm"],
   runtime: ["isa", "abi", "btf", "object", "jit"],
   aot: ["isa", "abi", "btf", "object", "wasm", "jit", "runtime"],
+  gen: ["abi", "btf", "object"],
   lang: ["isa", "abi", "btf", "object"],
-  linux: ["isa", "abi", "btf", "object"],
+  linux: ["isa", "abi", "elf", "btf", "object"],
   kernel: ["isa", "abi", "btf", "object", "verifier", "runtime", "jit"],
   tools: ["isa", "abi", "wasm", "elf", "btf", "object", "verifier", "runtime", "jit", "lang", "capture"],
   cli: [
@@ -36,6 +37,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "capture",
     "kernel",
     "aot",
+    "gen",
   ],
 };
 /** Folders that run in Node only. */

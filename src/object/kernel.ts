@@ -141,6 +141,8 @@ export interface BpfMap {
   readonly id: number;
   readonly type: MapTypeName;
   readonly spec: MapSpec;
+  /** CPUs that there can be: parts of a per-CPU value. */
+  readonly numCpus: number;
   /** BTF that `spec.keyType` and `spec.valueType` refer to. */
   readonly btf: Btf | undefined;
   /** Undefined when there is no such key (ENOENT). @throws BpfError with `errno` for anything else. */
@@ -156,6 +158,10 @@ export interface BpfMap {
   entries(): IterableIterator<[key: Uint8Array, value: Uint8Array]>;
   /** No further changes through the host side (BPF_MAP_FREEZE). */
   freeze(): void;
+  /** Writes many elements: one call where the map type has batches (Linux 5.6). How many. @throws BpfError at the first that fails. */
+  updateBatch(keys: readonly Uint8Array[], values: readonly Uint8Array[], flag?: number): number;
+  /** Deletes many elements; a key that is not there ends it. How many. */
+  deleteBatch(keys: readonly Uint8Array[]): number;
 }
 
 /** A record out of a ring buffer or perf event array. */

@@ -5,6 +5,7 @@ import {
   type BpfMap,
   type Collection,
   type CollectionSpec,
+  isEventMap,
   type Program,
   readObject,
 } from "../../object/index.ts";
@@ -23,7 +24,7 @@ import { toJson } from "../format/json.ts";
 import type { Io, OutputFile } from "../io.ts";
 import { nodeHost } from "../node-host.ts";
 import { contextBuilder } from "../run/context.ts";
-import { EventLog, isEventMap } from "../run/event-log.ts";
+import { EventLog } from "../run/event-log.ts";
 import {
   type BatchRunner,
   type ExecuteOptions,
@@ -167,7 +168,7 @@ export const run: Command = {
       globals: Object.fromEntries(options.list("set").map(parseAssignment)),
     });
     try {
-      await fillMaps(io, collection, options.list("map"), numCpus);
+      await fillMaps(io, collection, options.list("map"));
       const loaded = collection.programs.get(program.name);
       if (loaded === undefined) throw new UsageError(`'${program.name}' was not loaded`);
       const notes: InputNotes = { skipped: new Map() };
@@ -196,7 +197,7 @@ export const run: Command = {
           )
         : execute(loaded, packetsOf(io, values, notes), how)
       ).finally(() => output?.file.close());
-      const report = makeReport(path, collection, loaded, engine, totals, notes, trace, numCpus, events);
+      const report = makeReport(path, collection, loaded, engine, totals, notes, trace, events);
       io.out(
         json
           ? toJson(report)
@@ -275,11 +276,10 @@ async function fillMaps(
   io: Io,
   collection: Collection,
   assignments: readonly string[],
-  numCpus: number,
 ): Promise<void> {
   for (const text of assignments) {
     const [name, file] = splitAssignment(text, "--map name=file.json");
-    fillMap(mapNamed(collection, name), new TextDecoder().decode(await io.readFile(file)), file, numCpus);
+    fillMap(mapNamed(collection, name), new TextDecoder().decode(await io.readFile(file)), file);
   }
 }
 
@@ -335,12 +335,11 @@ function makeReport(
   totals: Totals,
   notes: InputNotes,
   trace: readonly string[],
-  numCpus: number,
   events: EventLog,
 ): RunReport {
   const maps: Record<string, ReadableEntry[]> = {};
   for (const [name, map] of collection.maps) {
-    if (!isEventMap(map) && !map.spec.frozen) maps[name] = [...readEntries(map, numCpus)];
+    if (!isEventMap(map) && !map.spec.frozen) maps[name] = [...readEntries(map)];
   }
   return {
     object,

@@ -1,12 +1,12 @@
-import { toHex } from "../../base/index.ts";
-import { BtfIndex, codecFor } from "../../btf/index.ts";
-import type { BpfMap, Collection, CollectionSpec, EventMap } from "../../object/index.ts";
+import { BpfError, toHex } from "../../base/index.ts";
+import {
+  type Collection,
+  type CollectionSpec,
+  type EventMap,
+  isEventMap,
+  recordDecoder,
+} from "../../object/index.ts";
 import { UsageError } from "../command.ts";
-
-/** True for maps that carry events: ring buffer, perf event array. */
-export function isEventMap(map: BpfMap): map is EventMap {
-  return "drain" in map;
-}
 
 /** The consumer of a run's event maps: takes records out while the program runs and decodes them. */
 export class EventLog {
@@ -60,18 +60,21 @@ export class EventLog {
   }
 }
 
-/** Records of a named type are decoded, others shown as hex. A record may be longer than its type (padding). */
+/** Records of a named type are decoded, others (and those too short for it) shown as hex. */
 function decoderOf(spec: CollectionSpec, typeName: string | undefined): (data: Uint8Array) => unknown {
   if (typeName === undefined) return toHex;
-  const { btf } = spec;
-  const bare = typeName.replace(/^(struct|union|enum)\s+/, "");
-  const id = btf === undefined ? undefined : new BtfIndex(btf).find(bare);
-  if (btf === undefined || id === undefined) {
-    throw new UsageError(
-      `the object has no type '${typeName}'`,
-      "skep btf dump OBJECT --format c lists its types; clang keeps those that a global variable or a map mentions",
-    );
+  try {
+    const decode = recordDecoder(spec.btf, typeName);
+    return (data) => {
+      try {
+        return decode(data);
+      } catch (error) {
+        if (error instanceof BpfError && error.code === "btf/bad-length") return toHex(data);
+        throw error;
+      }
+    };
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+    throw new UsageError(error.message, error.hint);
   }
-  const codec = codecFor(btf, id);
-  return (data) => (data.length < codec.size ? toHex(data) : codec.decode(data.subarray(0, codec.size)));
 }

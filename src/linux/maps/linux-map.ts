@@ -41,6 +41,10 @@ export class LinuxMap implements LinuxMapPort {
     return this.handle.number;
   }
 
+  get numCpus(): number {
+    return this.context.numCpus;
+  }
+
   lookup(key: Uint8Array): Uint8Array | undefined {
     return this.read("BPF_MAP_LOOKUP_ELEM", key);
   }
