@@ -1,4 +1,5 @@
-// Compiles AssemblyScript to wasm and embeds it as base64: the embedded kernel (assembly/index.ts), what standalone modules are
+// Compiles AssemblyScript to wasm and embeds it as base64: the embedded kernel (assembly/index.ts), the same
+// for a memory that threads share (assembly/shared/), what standalone modules are
 // linked with (assembly/ahead/) and the verifier's scalar domain (assembly/verifier/). `--check` only compares with the committed files and fails when they differ.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import asc from "assemblyscript/asc";
@@ -10,6 +11,14 @@ const MODULES = [
     out: "src/runtime/generated/kernel-wasm.ts",
     name: "KERNEL_WASM_BASE64",
     what: "maps and interpreter",
+    from: "assembly/",
+  },
+  {
+    entry: "assembly/shared/index.ts",
+    options: ["--config", "assembly/shared/asconfig.json", "--target", "release"],
+    out: "src/runtime/generated/shared-kernel-wasm.ts",
+    name: "SHARED_KERNEL_WASM_BASE64",
+    what: "maps and interpreter over a memory that threads share",
     from: "assembly/",
   },
   {

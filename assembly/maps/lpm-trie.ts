@@ -132,7 +132,7 @@ export function lpmLookup(map: u32, key: u32): u32 {
       const entry = shortcuts + ((address >>> (32 - SHORTCUT_BITS)) << 3);
       node = load<u32>(entry);
       found = load<u32>(entry, 4);
-    } else if (!shortcuts) countLookup(map);
+    } else if (!ASC_FEATURE_THREADS && !shortcuts) countLookup(map); // several threads look up: they must not write
     while (node) {
       const prefix = load<u32>(node, PREFIX);
       if (prefix > wanted) break;

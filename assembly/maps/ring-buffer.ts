@@ -118,11 +118,18 @@ function lose(map: u32): u32 {
   return 0;
 }
 
+/** The map that a record was reserved in: the record knows how many pages the ring starts before it. */
+@inline
+export function ringbufOf(record: u32): u32 {
+  const header = record - BPF_RINGBUF_HDR_SZ;
+  return load<u32>((header & ~(PAGE - 1)) - load<u32>(header, 4) * PAGE);
+}
+
 @inline
 function commit(record: u32, flags: u64, discard: u32): void {
   const header = record - BPF_RINGBUF_HDR_SZ;
-  const ring = (header & ~(PAGE - 1)) - load<u32>(header, 4) * PAGE;
-  const map = load<u32>(ring);
+  const map = ringbufOf(record);
+  const ring = load<u32>(map, RING);
   store<u32>(header, (load<u32>(header) ^ BPF_RINGBUF_BUSY_BIT) | discard);
   const mask = load<u32>(map, MAP_MAX_ENTRIES) - 1;
   const caughtUp = (<u32>load<u64>(ring, CONSUMER) & mask) == header - ring - DATA;

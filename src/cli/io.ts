@@ -1,3 +1,5 @@
+import type { WorkerSource } from "../runtime/index.ts";
+
 /** What a command may do to the world. `node-io.ts` is the real one, tests have their own. */
 export interface Io {
   /** Whole contents; `"-"` is standard input. @throws BpfError `cli/no-such-file` and its like. */
@@ -14,6 +16,8 @@ export interface Io {
   err(text: string): void;
   /** A progress bar over `total` units; does nothing where standard error is no terminal. */
   progress(total: number, unit: string): Progress;
+  /** Worker threads for an embedded kernel. */
+  workers(count: number): WorkerSource;
   readonly colors: boolean;
   /** Width of the terminal, 100 where there is none. */
   readonly columns: number;

@@ -5,6 +5,7 @@ import cliProgress from "cli-progress";
 import pc from "picocolors";
 import { BpfError } from "../base/index.ts";
 import type { Io, Progress } from "./io.ts";
+import { nodeWorkers } from "./node-workers.ts";
 
 const CHUNK_BYTES = 1 << 20;
 const GZIP_MAGIC = [0x1f, 0x8b];
@@ -54,6 +55,7 @@ export const nodeIo: Io = {
   out: (text) => void process.stdout.write(`${text}\n`),
   err: (text) => void process.stderr.write(`${text}\n`),
   progress: (total, unit) => (process.stderr.isTTY ? progressBar(total, unit) : { update() {}, stop() {} }),
+  workers: nodeWorkers,
   colors: pc.isColorSupported && process.stdout.isTTY === true,
   columns: process.stdout.columns ?? 100,
 };

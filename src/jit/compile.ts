@@ -71,7 +71,7 @@ function declareImports(
   module: ModuleBuilder,
   input: JitInput,
 ): Pick<ModuleIndex, "host" | "maps" | "direct" | "globals"> {
-  module.importMemory("run", "memory", { min: 1, max: 65536 });
+  module.importMemory("run", "memory", { min: 1, max: 65536, shared: input.shared === true });
   module.importTable("run", "table", { min: 1 });
   const functions = <K extends string>(from: string, rows: Readonly<Record<K, FuncType>>) =>
     Object.fromEntries(

@@ -15,6 +15,8 @@ export interface JitInput {
   readonly reached?: ((slot: number) => boolean) | undefined;
   /** Count instructions, and stop when the budget is used up. */
   readonly metered: boolean;
+  /** Several threads work on the memory: atomics must be real. The memory is then a shared one. Default false. */
+  readonly shared?: boolean;
   /** Stack bytes that were never written read as zero; else as whatever is there. */
   readonly zeroStack: boolean;
   /** The map whose header is at an address. */

@@ -144,9 +144,66 @@ const COMBINE: ReadonlyMap<number, PlainOpcode> = new Map<number, PlainOpcode>([
 ]);
 const FETCH = 1;
 
+const SHARED_LOAD: Readonly<Record<Size, MemoryOpcode>> = {
+  1: "i64.atomic.load8_u",
+  2: "i64.atomic.load16_u",
+  4: "i64.atomic.load32_u",
+  8: "i64.atomic.load",
+};
+const SHARED_STORE: Readonly<Record<Size, MemoryOpcode>> = {
+  1: "i64.atomic.store8",
+  2: "i64.atomic.store16",
+  4: "i64.atomic.store32",
+  8: "i64.atomic.store",
+};
+/** By operation (without FETCH), for 4 and 8 bytes. */
+const SHARED_RMW: ReadonlyMap<number, readonly [MemoryOpcode, MemoryOpcode]> = new Map([
+  [ATOMIC_OPS.add.imm, ["i64.atomic.rmw32.add_u", "i64.atomic.rmw.add"]],
+  [ATOMIC_OPS.or.imm, ["i64.atomic.rmw32.or_u", "i64.atomic.rmw.or"]],
+  [ATOMIC_OPS.and.imm, ["i64.atomic.rmw32.and_u", "i64.atomic.rmw.and"]],
+  [ATOMIC_OPS.xor.imm, ["i64.atomic.rmw32.xor_u", "i64.atomic.rmw.xor"]],
+]);
+
+/** Several threads work on the memory. The verifier saw to it that addresses are aligned; wasm traps where they are not. */
+function lowerSharedAtomic(e: Emitter, slot: number): void {
+  const { insns, f } = e;
+  const [dst, src, off, op] = [insns.dst[slot], insns.src[slot], insns.off[slot], insns.imm[slot]];
+  const size = accessBytes(insns.opcode[slot]);
+  const wide = size === 8;
+  if (op === ATOMIC_OPS.load_acquire.imm) {
+    f.memory(SHARED_LOAD[size], e.address(src, off));
+    e.set(dst);
+    return;
+  }
+  const at = e.address(dst, off);
+  if (op === ATOMIC_OPS.store_release.imm) {
+    e.get(src);
+    f.memory(SHARED_STORE[size], at);
+    return;
+  }
+  if (op === ATOMIC_OPS.cmpxchg.imm) {
+    if (wide) e.get(0);
+    else e.get32(0).op("i64.extend_i32_u");
+    e.get(src);
+    f.memory(wide ? "i64.atomic.rmw.cmpxchg" : "i64.atomic.rmw32.cmpxchg_u", at);
+    e.set(0);
+    return;
+  }
+  e.get(src);
+  const rmw = SHARED_RMW.get(op & ~FETCH);
+  if (rmw === undefined) f.memory(wide ? "i64.atomic.rmw.xchg" : "i64.atomic.rmw32.xchg_u", at);
+  else f.memory(rmw[wide ? 1 : 0], at);
+  if ((op & FETCH) === 0) f.op("drop");
+  else e.set(src);
+}
+
 /** One thread works on the memory: load, combine, store is atomic. */
 function lowerAtomic(e: Emitter, slot: number): void {
   const { insns, f } = e;
+  if (e.input.shared === true) {
+    lowerSharedAtomic(e, slot);
+    return;
+  }
   const {
     dst,
     src,

@@ -1,4 +1,5 @@
 import { BpfError } from "../base/index.ts";
+import type { PacketBatch } from "../object/index.ts";
 import {
   BATCH_BYTES,
   BATCH_HEADER_BYTES,
@@ -35,11 +36,12 @@ export class BatchArea {
   /** Where packets go after their run. */
   readonly output: number;
   readonly outputSize = OUTPUT_BYTES;
+  /** Where all of it begins. */
+  readonly block: number;
   private readonly module: KernelModule;
-  private readonly block: number;
 
-  /** @throws BpfError `runtime/out-of-memory`. */
-  constructor(module: KernelModule) {
+  /** @param block one that another thread has made. @throws BpfError `runtime/out-of-memory`. */
+  constructor(module: KernelModule, block?: number) {
     this.module = module;
     let size = 0;
     const place = (bytes: number): number => {
@@ -57,7 +59,7 @@ export class BatchArea {
       CHUNK_BYTES + SLACK,
       OUTPUT_BYTES,
     ].map(place);
-    this.block = module.exports.alloc(size) >>> 0;
+    this.block = block ?? module.exports.alloc(size) >>> 0;
     if (this.block === 0)
       throw new BpfError("runtime/out-of-memory", "no room for a batch of packets", { errno: "ENOMEM" });
     this.header = this.block + header;
@@ -69,6 +71,7 @@ export class BatchArea {
     this.queues = this.block + queues;
     this.bytes = this.block + bytes;
     this.output = this.block + output;
+    if (block !== undefined) return;
     this.set(BATCH_TEMPLATE, this.template);
     this.set(BATCH_SPANS, this.spans);
     this.set(BATCH_RESULTS, this.results);
@@ -82,6 +85,18 @@ export class BatchArea {
 
   set(field: number, value: number): void {
     this.module.memory.view.setUint32(this.header + field, value, true);
+  }
+
+  /** The packets that stand here: views. */
+  packets(count: number, interfaces: boolean, queues: boolean): PacketBatch {
+    const { u8, u32 } = this.module.memory;
+    const words = (at: number, length: number) => u32.subarray(at >> 2, (at >> 2) + length);
+    return {
+      bytes: u8.subarray(this.bytes, this.bytes + CHUNK_BYTES),
+      spans: words(this.spans, 2 * count),
+      ...(interfaces && { interfaces: words(this.interfaces, count) }),
+      ...(queues && { queues: words(this.queues, count) }),
+    };
   }
 
   /** Which optional parts a run uses. */

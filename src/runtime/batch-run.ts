@@ -34,6 +34,7 @@ import {
   BATCH_STOP,
 } from "./layout.ts";
 import type { LoadedProgram } from "./load-program.ts";
+import type { Memory } from "./memory.ts";
 
 /** A program as batches need it. */
 export interface BatchProgram {
@@ -56,6 +57,66 @@ export interface ChunkResult {
   readonly bytes: Uint8Array;
   readonly outcomes: readonly (readonly [index: number, outcome: RunOutcome])[];
   readonly insns: number | undefined;
+}
+
+/** A packet of a batch, or of a chunk, could not be run. */
+export class PacketFailure extends Error {
+  readonly index: number;
+  readonly error: BpfError;
+
+  constructor(index: number, error: BpfError) {
+    super(error.message, { cause: error });
+    this.index = index;
+    this.error = error;
+  }
+
+  /** The error that users see: it names the packet. */
+  named(numberOf: BatchOptions["numberOf"]): BpfError {
+    const { code, message } = this.error;
+    const number = numberOf?.(this.index) ?? this.index + 1;
+    return new BpfError(code, `packet ${number}: ${message}`, { ...this.error, cause: this.error });
+  }
+}
+
+/**
+ * Puts packets from `from` on into an area, as many as fit: how many. 0: the first one does not fit.
+ * @throws BpfError for a packet that is not in the batch's bytes.
+ */
+export function fillArea(
+  area: BatchArea,
+  memory: Memory,
+  packets: PacketBatch,
+  from: number,
+  { keepPackets, numberOf }: BatchOptions,
+): number {
+  const { spans, bytes, interfaces, queues } = packets;
+  const { u32 } = memory;
+  const most = Math.min(CHUNK_PACKETS, (spans.length >> 1) - from);
+  const base = spans[2 * from];
+  const at = area.spans >> 2;
+  let end = base;
+  let count = 0;
+  for (; count < most; count++) {
+    const offset = spans[2 * (from + count)];
+    const length = spans[2 * (from + count) + 1];
+    if (offset + length > bytes.length)
+      throw new PacketFailure(from + count, badInput("EINVAL", "it is not inside the batch's bytes")).named(
+        numberOf,
+      );
+    if (offset < base || offset + length - base > CHUNK_BYTES) break;
+    u32[at + 2 * count] = offset - base;
+    u32[at + 2 * count + 1] = length;
+    if (offset + length > end) end = offset + length;
+  }
+  memory.write(area.bytes, bytes.subarray(base, end));
+  area.use({
+    output: keepPackets === true,
+    interfaces: interfaces !== undefined,
+    queues: queues !== undefined,
+  });
+  if (interfaces !== undefined) u32.set(interfaces.subarray(from, from + count), area.interfaces >> 2);
+  if (queues !== undefined) u32.set(queues.subarray(from, from + count), area.queues >> 2);
+  return count;
 }
 
 /** Runs chunks of packets that were put into a {@link BatchArea}. Close it after the last one. */
@@ -81,40 +142,14 @@ export class BatchRun {
     if (this.hook !== undefined) this.prepare(this.hook, rings.length > 0);
   }
 
-  /** Puts packets from `from` on into the area, as many as fit: how many. 0: the first one does not fit. */
-  fill(packets: PacketBatch, from: number): number {
-    const { spans, bytes, interfaces, queues } = packets;
-    const { area } = this;
-    const { memory } = this.program.interpreter.module;
-    const { u32 } = memory;
-    const most = Math.min(CHUNK_PACKETS, (spans.length >> 1) - from);
-    const base = spans[2 * from];
-    const at = area.spans >> 2;
-    let end = base;
-    let count = 0;
-    for (; count < most; count++) {
-      const offset = spans[2 * (from + count)];
-      const length = spans[2 * (from + count) + 1];
-      if (offset + length > bytes.length)
-        throw badInput("EINVAL", `packet ${this.number(from + count)} is not inside the batch's bytes`);
-      if (offset < base || offset + length - base > CHUNK_BYTES) break;
-      u32[at + 2 * count] = offset - base;
-      u32[at + 2 * count + 1] = length;
-      if (offset + length > end) end = offset + length;
-    }
-    memory.write(area.bytes, bytes.subarray(base, end));
-    area.use({
-      output: this.options.keepPackets === true,
-      interfaces: interfaces !== undefined,
-      queues: queues !== undefined,
-    });
-    if (interfaces !== undefined) u32.set(interfaces.subarray(from, from + count), area.interfaces >> 2);
-    if (queues !== undefined) u32.set(queues.subarray(from, from + count), area.queues >> 2);
-    if (interfaces !== undefined || queues !== undefined) this.checkArrivals(packets, from, count);
-    return count;
+  get memory(): Memory {
+    return this.program.interpreter.module.memory;
   }
 
-  /** Runs `count` packets of the area; `first` is the number of the first one in its batch. */
+  /**
+   * Runs `count` packets of the area; `first` is the number of the first one in `packets`.
+   * @throws PacketFailure for a packet that cannot be run.
+   */
   run(count: number, first: number, packets: PacketBatch): ChunkResult {
     const { area, program, hook, options } = this;
     const { interpreter, loaded } = program;
@@ -153,7 +188,7 @@ export class BatchRun {
           });
           insns = insns === undefined || used === undefined ? undefined : insns + used;
         } catch (error) {
-          throw this.named(error, first + area.get(BATCH_NEXT) - 1);
+          throw failure(error, first + area.get(BATCH_NEXT) - 1);
         }
         output.take(memory.u8, area.output, area.get(BATCH_OUTPUT_USED));
         area.set(BATCH_OUTPUT_USED, 0);
@@ -182,7 +217,7 @@ export class BatchRun {
     return { retvals, lengths, bytes: output.bytes, outcomes, insns };
   }
 
-  /** One packet with a run of its own. */
+  /** One packet with a run of its own. @throws PacketFailure when it cannot be run. */
   runAlone(packets: PacketBatch, index: number): RunResult {
     const { program, options } = this;
     const { spans, bytes, interfaces, queues } = packets;
@@ -199,7 +234,7 @@ export class BatchRun {
       options.consume?.();
       return result;
     } catch (error) {
-      throw this.named(error, index);
+      throw failure(error, index);
     }
   }
 
@@ -226,8 +261,9 @@ export class BatchRun {
     area.set(BATCH_CLEAN, this.program.interpreter.movesPackets(this.program.loaded.code) ? 1 : 0);
   }
 
-  /** Every new pair of interface and queue is tried as a run would. @throws BpfError with ENODEV or EINVAL. */
-  private checkArrivals({ interfaces, queues }: PacketBatch, from: number, count: number): void {
+  /** Every new pair of interface and queue is tried as a run would. @throws PacketFailure with ENODEV or EINVAL. */
+  checkArrivals({ interfaces, queues }: PacketBatch, from: number, count: number): void {
+    if (interfaces === undefined && queues === undefined) return;
     const { interpreter, loaded, spec } = this.program;
     const ways = loaded.hook.batch;
     for (let index = from; index < from + count; index++) {
@@ -241,22 +277,15 @@ export class BatchRun {
       try {
         loaded.hook.begin(interpreter, spec, { data, ...(ctx && { ctx }) }).end();
       } catch (error) {
-        throw this.named(error, index);
+        throw failure(error, index);
       }
     }
   }
+}
 
-  private number(index: number): number {
-    return this.options.numberOf?.(index) ?? index + 1;
-  }
-
-  private named(error: unknown, index: number): unknown {
-    if (!(error instanceof BpfError)) return error;
-    return new BpfError(error.code, `packet ${this.number(index)}: ${error.message}`, {
-      ...error,
-      cause: error,
-    });
-  }
+/** The packet's number goes with what is thrown. */
+function failure(error: unknown, index: number): unknown {
+  return error instanceof BpfError ? new PacketFailure(index, error) : error;
 }
 
 /** Bytes of packets after their runs. */

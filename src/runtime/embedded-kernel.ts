@@ -1,23 +1,30 @@
 import { BpfError } from "../base/index.ts";
 import {
+  type BatchOptions,
   type BpfMap,
   type Collection,
   type CollectionSpec,
   type Kernel,
   type LoadOptions,
   type MapSpec,
+  type PacketBatch,
   type ProgramSpec,
   setGlobals,
   setKconfig,
 } from "../object/index.ts";
 import { BatchArea } from "./batch-area.ts";
+import type { BatchProgram } from "./batch-run.ts";
 import type { ProgramFacts } from "./code.ts";
 import { type EngineName, openEngine } from "./engine.ts";
 import { defaultHost, type Host } from "./host.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { loadProgram } from "./load-program.ts";
-import { createMap, type EmbeddedMap, type ObjectRegistry } from "./maps/index.ts";
+import { createMap, type EmbeddedMap, hasEvents, type ObjectRegistry } from "./maps/index.ts";
 import { EmbeddedProgram, type ProgramServices } from "./program.ts";
+import type { RunAnswer } from "./workers/messages.ts";
+import { type BatchRunResult, WorkerPool } from "./workers/pool.ts";
+import type { WorkerSource } from "./workers/port.ts";
+import { checkWorkers, forWorkers } from "./workers/suitable.ts";
 
 /** The Linux version that the embedded kernel claims to be (`LINUX_KERNEL_VERSION`): 6.18. */
 export const KERNEL_VERSION = (6 << 16) | (18 << 8);
@@ -41,6 +48,12 @@ export interface EmbeddedKernelOptions {
    * absent and a program that never ends never comes back.
    */
   readonly metered?: boolean;
+  /**
+   * With `engine: "jit"`: worker threads that share this kernel's memory, each a CPU (`numCpus` is at least their number;
+   * default: just that). `Program.runBatches` spreads packets over them. Needs SharedArrayBuffer: Node, and pages that
+   * are cross-origin isolated. The memory does not grow; `memoryLimit` is its size, default 512 MiB.
+   */
+  readonly workers?: WorkerSource | undefined;
 }
 
 /**
@@ -80,9 +93,11 @@ export async function openEmbeddedKernel(
   options: EmbeddedKernelOptions = {},
   makeEngine: typeof openEngine = openEngine,
 ): Promise<EmbeddedKernel> {
-  const numCpus = options.numCpus ?? options.host?.numCpus ?? 1;
+  const { workers } = options;
+  const numCpus = options.numCpus ?? workers?.count ?? options.host?.numCpus ?? 1;
   if (!Number.isInteger(numCpus) || numCpus < 1 || numCpus > 4096)
     throw new BpfError("runtime/bad-options", `numCpus must be 1 to 4096, not ${numCpus}`);
+  if (workers !== undefined) checkWorkers(workers, numCpus, options);
   const host: Host = { ...defaultHost(), ...options.host, numCpus };
   const kernel = new TheKernel(host);
   await kernel.open(options, makeEngine);
@@ -99,6 +114,7 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
   private nextId = 1;
   private runningTimers = false;
   private gate: ProgramGate | undefined;
+  private pool: WorkerPool | undefined;
   /** Made when the first batch is run. */
   private area: BatchArea | undefined;
   private readonly services: ProgramServices = {
@@ -107,6 +123,7 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
       if (!this.runningTimers && !this.interpreter.state.timers.idle) this.runTimers();
     },
     batchArea: () => this.batchArea(),
+    workers: undefined,
     ringBuffers: () =>
       [...this.maps.values()].flatMap(({ type, address }) =>
         type === "BPF_MAP_TYPE_RINGBUF" ? [address] : [],
@@ -120,13 +137,44 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
 
   async open(options: EmbeddedKernelOptions, makeEngine: typeof openEngine): Promise<void> {
     this.gate = options.gate;
-    this.interpreter = await makeEngine(options.engine, {
+    const { engine, metered, uninitStack = "error", memoryLimit, workers } = options;
+    this.interpreter = await makeEngine(engine, {
       host: this.host,
-      metered: options.metered,
-      uninitStack: options.uninitStack ?? "error",
-      memoryLimit: options.memoryLimit,
+      metered,
+      uninitStack,
+      memoryLimit,
+      shared: workers && "new",
       mapById: (id) => this.maps.get(id),
     });
+    if (workers === undefined) return;
+    const { pid, tgid, uid, gid, comm, cgroupId } = this.host.task;
+    this.pool = await WorkerPool.open(
+      workers,
+      {
+        module: this.interpreter.module,
+        deliver: (events) => this.deliver(events),
+        traceLine: (text) => this.host.traceLine(text),
+      },
+      { numCpus: this.numCpus, metered, uninitStack, task: { pid, tgid, uid, gid, comm, cgroupId } },
+    );
+  }
+
+  /** Records that worker threads took out of their buffers. */
+  private deliver(events: RunAnswer["events"]): void {
+    for (const { map, records, lost } of events) {
+      const live = this.maps.get(map);
+      if (live !== undefined && hasEvents(live)) live.deliver(records, lost);
+    }
+  }
+
+  private async *spread<B extends PacketBatch>(
+    pool: WorkerPool,
+    program: BatchProgram,
+    batches: AsyncIterable<B> | Iterable<B>,
+    optionsOf: (batch: B) => BatchOptions,
+  ): AsyncGenerator<BatchRunResult<B>> {
+    await pool.load(forWorkers(program, this.maps));
+    yield* pool.run(program.loaded.code.id, batches, optionsOf);
   }
 
   get usedBytes(): number {
@@ -204,6 +252,7 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
   [Symbol.dispose](): void {
     for (const program of [...this.programs.values()]) this.closeProgram(program);
     for (const map of [...this.maps.values()].reverse()) this.closeMap(map);
+    this.pool?.close();
     this.area?.free();
     this.area = undefined;
     this.interpreter.close();
@@ -249,9 +298,15 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
       facts,
     });
     interpreter.addCode(loaded.code);
-    const live = new EmbeddedProgram(program, loaded, interpreter, this.services);
+    const live = new EmbeddedProgram(program, loaded, interpreter, this.servicesFor());
     this.programs.set(id, live);
     return live;
+  }
+
+  private servicesFor(): ProgramServices {
+    const { pool } = this;
+    if (pool === undefined) return this.services;
+    return { ...this.services, workers: (...what) => this.spread(pool, ...what) };
   }
 
   private batchArea(): BatchArea {
@@ -261,6 +316,7 @@ class TheKernel implements EmbeddedKernel, ObjectRegistry {
 
   private closeProgram(program: EmbeddedProgram): void {
     this.programs.delete(program.id);
+    this.pool?.unload(program.id);
     program.close();
   }
 

@@ -7,3 +7,6 @@ export * from "./host.ts";
 export type { EmbeddedArena, EmbeddedEventMap, EmbeddedMap, EmbeddedUserRing } from "./maps/map.ts";
 export * from "./network.ts";
 export type { EmbeddedProgram } from "./program.ts";
+export type { BatchRunResult } from "./workers/pool.ts";
+export * from "./workers/port.ts";
+export { serveWorker } from "./workers/serve.ts";

@@ -50,6 +50,8 @@ export interface InterpreterOptions {
   readonly uninitStack?: "error" | "zero";
   /** Bytes the linear memory may grow to. */
   readonly memoryLimit?: number | undefined;
+  /** A memory that several threads work on: `"new"`, or that of the thread that began. */
+  readonly shared?: "new" | WebAssembly.Memory | undefined;
   readonly mapById: (id: number) => EmbeddedMap | undefined;
 }
 
@@ -147,6 +149,7 @@ export class Interpreter implements HelperSurroundings {
         refill: (what) => engine().moment.refill(what),
       },
       options.memoryLimit,
+      options.shared,
     );
   }
 

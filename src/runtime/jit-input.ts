@@ -66,6 +66,7 @@ export function jitInput(code: LoadedCode, around: JitSurroundings): JitInput {
     reached: (slot) => code.facts === undefined || code.facts.reached[slot] !== 0,
     metered: around.metered,
     zeroStack: around.zeroStack,
+    shared: around.memory.shared,
     map: (address) => mapFacts(address, around),
     directHelpers: code.raw !== true,
     momentHelpers: around.moment === true,
@@ -104,7 +105,8 @@ function mapFacts(address: number, { memory, mapById }: JitSurroundings): JitMap
     // Values with fields of the kernel's other than locks are remembered when they are handed out: those are not native.
     directLookup: native,
     directUpdate: native && (field(MAP_FLAGS) & PROG_ACCESS) === 0,
-    hash: hashFacts(field),
+    // Where other threads change maps, a lookup is more than walking a chain.
+    hash: memory.shared ? undefined : hashFacts(field),
   };
 }
 

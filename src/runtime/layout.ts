@@ -72,6 +72,8 @@ export const MAP_NATIVE = 40;
 export const MAP_FIELDS = 44;
 /** Bytes at one element's address: stride, times CPUs for per-CPU kinds. */
 export const MAP_ELEM_BYTES = 48;
+/** Shared memory: odd while an operation changes the map; each change adds 2. */
+export const MAP_VERSION = 52;
 export const MAP_PRIVATE = 64;
 // Hash kinds, in their private part: what compiled lookups use.
 /** Address of the buckets: a u32 each, the first node's address or 0. A node's first word is the next node's. */

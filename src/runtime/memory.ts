@@ -10,8 +10,12 @@ export class Memory {
   private words: Uint32Array;
   private data: DataView;
 
+  /** Several threads work on it. It is then as large as it can get from the start. */
+  readonly shared: boolean;
+
   constructor(wasm: WebAssembly.Memory) {
     this.wasm = wasm;
+    this.shared = !(wasm.buffer instanceof ArrayBuffer);
     this.bytes = new Uint8Array(wasm.buffer);
     this.words = new Uint32Array(wasm.buffer);
     this.data = new DataView(wasm.buffer);

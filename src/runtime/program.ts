@@ -17,6 +17,7 @@ import { DEFAULT_BUDGET, type Interpreter } from "./interpreter.ts";
 import type { LoadedProgram } from "./load-program.ts";
 import type { ProgramHandle } from "./maps/index.ts";
 import { runBatch } from "./run-batch.ts";
+import type { BatchRunResult } from "./workers/pool.ts";
 
 /** What a program asks of its kernel. */
 export interface ProgramServices {
@@ -26,7 +27,16 @@ export interface ProgramServices {
   batchArea(): BatchArea;
   /** Addresses of all ring buffers. */
   ringBuffers(): readonly number[];
+  /** Spreads batches over the kernel's worker threads; undefined: there are none. */
+  readonly workers: Spread | undefined;
 }
+
+/** Runs a program's batches elsewhere. */
+export type Spread = <B extends PacketBatch>(
+  program: BatchProgram,
+  batches: AsyncIterable<B> | Iterable<B>,
+  optionsOf: (batch: B) => BatchOptions,
+) => AsyncIterable<BatchRunResult<B>>;
 
 /** A program of the embedded kernel. */
 export class EmbeddedProgram implements Program, ProgramHandle {
@@ -125,6 +135,28 @@ export class EmbeddedProgram implements Program, ProgramHandle {
   runBatch(packets: PacketBatch, options: BatchOptions = {}): BatchResult {
     this.checkCpu(options.cpu ?? 0);
     return runBatch(this.forBatches, this.services.batchArea(), packets, options);
+  }
+
+  /**
+   * Runs batches one after the other, in the kernel's worker threads if it has any; what came of each in their order.
+   * With workers, chunks of the packets go round: chunk n runs on worker n modulo their number, which is its CPU, at the
+   * same time as others, so what depends on the order of packets across chunks (which element an LRU map gives up, the
+   * order of records in a ring buffer) differs from run to run; `cpu` is ignored, and this thread must neither run
+   * programs nor change maps meanwhile. `options` may differ for each batch.
+   * @throws BpfError as `runBatch` does; `runtime/workers-unsupported` for a program that only this thread can run.
+   */
+  async *runBatches<B extends PacketBatch>(
+    batches: AsyncIterable<B> | Iterable<B>,
+    options: BatchOptions | ((batch: B) => BatchOptions) = {},
+  ): AsyncGenerator<BatchRunResult<B>> {
+    const optionsOf = typeof options === "function" ? options : () => options;
+    const { workers } = this.services;
+    if (workers === undefined)
+      for await (const batch of batches) yield { batch, result: this.runBatch(batch, optionsOf(batch)) };
+    else {
+      this.checkCpu(0);
+      yield* workers(this.forBatches, batches, optionsOf);
+    }
   }
 
   /** The program as batches see it. */

@@ -191,7 +191,7 @@ describe("a batch", () => {
     const { program, kernel } = await open("xdp_count");
     const bytes = new Uint8Array(100);
     expect(() => program.runBatch({ bytes, spans: Uint32Array.of(60, 60) })).toThrow(
-      /packet 1 is not inside/,
+      /packet 1: it is not inside/,
     );
     expect(() => program.runBatch({ bytes, spans: Uint32Array.of(0, 60) }, { cpu: 2 })).toThrow(/no CPU 2/);
     expect(program.runBatch({ bytes, spans: new Uint32Array(0) }).count).toBe(0);

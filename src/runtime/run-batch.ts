@@ -1,6 +1,13 @@
 import type { BatchOptions, BatchResult, PacketBatch, RunOutcome } from "../object/index.ts";
 import type { BatchArea } from "./batch-area.ts";
-import { type BatchProgram, BatchRun, type ChunkResult, isEventful } from "./batch-run.ts";
+import {
+  type BatchProgram,
+  BatchRun,
+  type ChunkResult,
+  fillArea,
+  isEventful,
+  PacketFailure,
+} from "./batch-run.ts";
 
 /** Runs all packets of a batch in this thread, chunk by chunk. */
 export function runBatch(
@@ -16,10 +23,12 @@ export function runBatch(
   const start = host.nowNs();
   try {
     for (let from = 0; from < count; ) {
-      const chunk = runChunk(run, packets, from);
+      const chunk = runChunk(run, area, packets, from, options);
       chunks.push(chunk);
       from += chunk.retvals.length;
     }
+  } catch (error) {
+    throw error instanceof PacketFailure ? error.named(options.numberOf) : error;
   } finally {
     run.close();
   }
@@ -27,8 +36,15 @@ export function runBatch(
 }
 
 /** Runs what fits into the area, from `from` on: a packet at least. */
-export function runChunk(run: BatchRun, packets: PacketBatch, from: number): ChunkResult {
-  const count = run.fill(packets, from);
+function runChunk(
+  run: BatchRun,
+  area: BatchArea,
+  packets: PacketBatch,
+  from: number,
+  options: BatchOptions,
+): ChunkResult {
+  const count = fillArea(area, run.memory, packets, from, options);
+  run.checkArrivals(packets, from, count);
   if (count > 0) return run.run(count, from, packets);
   const { retval, data, outcome, insns } = run.runAlone(packets, from);
   return {

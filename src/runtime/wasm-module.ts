@@ -11,6 +11,8 @@ export interface InterpreterExports {
   free(address: number): void;
   setMemoryLimit(pages: number): void;
   allocatedBytes(): number;
+  /** Shared memory only: the thread of this instance may wait. */
+  allowSleep?(): void;
   machineNew(): number;
   machineFree(machine: number): void;
   /** Clears registers, stack and counters; sets r10, and r1 to the context. Code and context must be set before. */
@@ -60,6 +62,7 @@ export interface KernelImports {
 
 const INITIAL_PAGES = 64;
 const MAXIMUM_PAGES = 65536;
+const SHARED_LIMIT = 512 * 1024 * 1024;
 
 /** Imports for a module that only serves maps: a program cannot run in it. */
 export const NO_PROGRAMS: KernelImports = {
@@ -77,14 +80,21 @@ function refuse(): never {
 
 /**
  * Instantiates the embedded wasm over a new memory; works in Node, browsers and workers.
- * @param memoryLimit bytes the linear memory may grow to; default 2 GiB.
+ * @param memoryLimit bytes the linear memory may grow to; default 2 GiB, 512 MiB of a shared memory.
+ * @param shared a memory that several threads work on: `"new"`, or that of another thread's module.
  */
 export async function openKernelModule(
   imports: KernelImports = NO_PROGRAMS,
   memoryLimit?: number,
+  shared?: "new" | WebAssembly.Memory,
 ): Promise<KernelModule> {
-  const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES });
-  const module = await WebAssembly.compile(fromBase64(KERNEL_WASM_BASE64));
+  const memory =
+    shared === undefined
+      ? new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES })
+      : shared === "new"
+        ? newSharedMemory(memoryLimit ?? SHARED_LIMIT)
+        : shared;
+  const module = await WebAssembly.compile(fromBase64(await wasmFor(shared !== undefined)));
   const instance = await WebAssembly.instantiate(module, {
     env: { memory },
     kernel: {
@@ -102,9 +112,35 @@ export async function openKernelModule(
     },
   });
   const exports = instance.exports as unknown as KernelModule["exports"]; // what assembly/index.ts exports
-  if (memoryLimit !== undefined)
+  if (memoryLimit !== undefined && shared === undefined)
     exports.setMemoryLimit(Math.max(INITIAL_PAGES, Math.floor(memoryLimit / 65536)));
   return { memory: new Memory(memory), exports };
+}
+
+/** The build for shared memories is only fetched where there is one. */
+async function wasmFor(shared: boolean): Promise<string> {
+  if (!shared) return KERNEL_WASM_BASE64;
+  return (await import("./generated/shared-kernel-wasm.ts")).SHARED_KERNEL_WASM_BASE64;
+}
+
+/** All of it is there from the start, so that no thread's views get too short; untouched pages cost nothing. */
+function newSharedMemory(bytes: number): WebAssembly.Memory {
+  const pages = Math.min(MAXIMUM_PAGES, Math.max(INITIAL_PAGES, Math.floor(bytes / 65536)));
+  const isolated = (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated; // browsers only
+  try {
+    if (isolated === false || typeof SharedArrayBuffer === "undefined")
+      throw new TypeError("SharedArrayBuffer is not available");
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (cause) {
+    throw new BpfError(
+      "runtime/no-shared-memory",
+      "worker threads need memory that can be shared; there is none here",
+      {
+        cause,
+        hint: "in a browser serve the page with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp; or do without workers",
+      },
+    );
+  }
 }
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { BpfError } from "../../src/base/index.ts";
 import type { Io } from "../../src/cli/io.ts";
 import { main } from "../../src/cli/main.ts";
+import { nodeWorkers } from "../../src/cli/node-workers.ts";
 
 /** What a command line printed, wrote and returned. */
 export interface Outcome {
@@ -11,10 +12,14 @@ export interface Outcome {
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Runs a command line over files held in memory; paths that are not among them are read from the repository. */
+/**
+ * Runs a command line over files held in memory; paths that are not among them are read from the repository. `workers`:
+ * the script of worker threads.
+ */
 export async function skep(
   argv: readonly string[],
   inputs: Readonly<Record<string, Uint8Array | string>> = {},
+  workers?: URL,
 ): Promise<Outcome> {
   const out: string[] = [];
   const err: string[] = [];
@@ -46,6 +51,7 @@ export async function skep(
     out: (text) => void out.push(text),
     err: (text) => void err.push(text),
     progress: () => ({ update() {}, stop() {} }),
+    workers: (count) => nodeWorkers(count, workers),
     colors: false,
     columns: 100,
   };

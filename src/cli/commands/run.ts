@@ -9,7 +9,7 @@ import {
   type Program,
   readObject,
 } from "../../object/index.ts";
-import { type EmbeddedProgram, ENGINES, type EngineName } from "../../runtime/index.ts";
+import { ENGINES, type EngineName } from "../../runtime/index.ts";
 import { readBtfFile } from "../btf-file.ts";
 import {
   type Command,
@@ -26,7 +26,6 @@ import { nodeHost } from "../node-host.ts";
 import { contextBuilder } from "../run/context.ts";
 import { EventLog } from "../run/event-log.ts";
 import {
-  type BatchRunner,
   type ExecuteOptions,
   execute,
   executeBatches,
@@ -119,6 +118,11 @@ export const run: Command = {
       choices: ENGINES,
       default: "interpreter",
     },
+    {
+      flags: "--workers <n>",
+      summary: "with --engine jit: worker threads to run the capture on, each a CPU of its own",
+      parse: positiveNumber,
+    },
     { flags: "--max-insns <n>", summary: "stop a run after this many instructions", parse: positiveNumber },
     { flags: "--unverified", summary: "do not ask the verifier; the interpreter still checks every access" },
     {
@@ -148,7 +152,8 @@ export const run: Command = {
     const spec = withType(readObject(await io.readFile(path)), options.text("prog"), options.text("type"));
     const program = chooseProgram(spec, path, options.text("prog"));
     const btfPath = options.text("btf");
-    const numCpus = options.number("cpus") ?? 1;
+    const workers = workerCount(values);
+    const numCpus = Math.max(options.number("cpus") ?? 1, workers ?? 1);
     const targetBtf = btfPath === undefined ? undefined : await readBtfFile(io, btfPath);
     const unverified = options.flag("unverified");
     const engine = options.text("engine") as EngineName; // commander checks the choices
@@ -158,6 +163,7 @@ export const run: Command = {
       ...(unverified && { uninitStack: options.flag("uninitStack") ? "zero" : "error" }),
       ...(targetBtf && { kernelBtf: targetBtf }),
       engine,
+      ...(workers && { workers: io.workers(workers) }),
       // A verified program ends by itself.
       metered: unverified || options.number("maxInsns") !== undefined,
       host: nodeHost((line) => trace.push(line)),
@@ -193,7 +199,7 @@ export const run: Command = {
             loaded,
             captureBatches(io, options.text("pcap") as string, rangeOf(values), notes),
             how,
-            inThread(loaded),
+            (batches, each) => loaded.runBatches(batches, each),
           )
         : execute(loaded, packetsOf(io, values, notes), how)
       ).finally(() => output?.file.close());
@@ -245,11 +251,20 @@ function inBatches(values: OptionValues): boolean {
   return alone && options.text("pcap") !== undefined;
 }
 
-/** Batch after batch in this thread. */
-function inThread(program: EmbeddedProgram): BatchRunner {
-  return async function* (batches, options) {
-    for await (const batch of batches) yield { batch, result: program.runBatch(batch, options(batch)) };
-  };
+/** `--workers`, where it can be done. */
+function workerCount(values: OptionValues): number | undefined {
+  const options = readOptions(values);
+  const count = options.number("workers");
+  if (count === undefined) return undefined;
+  if (options.text("engine") !== "jit")
+    throw new UsageError("--workers needs compiled programs", "--engine jit");
+  if (!inBatches(values))
+    throw new UsageError(
+      "--workers needs a capture to spread",
+      "--pcap FILE, without --hex, --ctx and --repeat",
+    );
+  if (options.number("cpu") !== 0) throw new UsageError("--workers and --cpu exclude each other");
+  return count;
 }
 
 function rangeOf(values: OptionValues): PacketRange {
@@ -272,11 +287,7 @@ function packetsOf(io: Io, values: OptionValues, notes: InputNotes) {
   );
 }
 
-async function fillMaps(
-  io: Io,
-  collection: Collection,
-  assignments: readonly string[],
-): Promise<void> {
+async function fillMaps(io: Io, collection: Collection, assignments: readonly string[]): Promise<void> {
   for (const text of assignments) {
     const [name, file] = splitAssignment(text, "--map name=file.json");
     fillMap(mapNamed(collection, name), new TextDecoder().decode(await io.readFile(file)), file);

@@ -1,9 +1,28 @@
 import type { HelperTable } from "../helper-call.ts";
+import type { Memory } from "../memory.ts";
 import { runScope } from "./run-scope.ts";
 
+/** Waiting for a lock, milliseconds: its holder's thread may not be running. */
+const NAP_MS = 0.05;
+
+/** Where threads share the memory, the lock is real: 0 becomes 1. */
+function take(memory: Memory, lock: number): void {
+  if (!memory.shared) {
+    memory.view.setUint32(lock, 1, true);
+    return;
+  }
+  const words = new Int32Array(memory.wasm.buffer);
+  while (Atomics.compareExchange(words, lock >> 2, 0, 1) !== 0) Atomics.wait(words, lock >> 2, 1, NAP_MS);
+}
+
+function give(memory: Memory, lock: number): void {
+  if (memory.shared) Atomics.store(new Int32Array(memory.wasm.buffer), lock >> 2, 0);
+  else memory.view.setUint32(lock, 0, true);
+}
+
 /**
- * Spin locks. One program runs at a time, so a lock is never contended; what is left is the discipline that the Linux
- * verifier demands: one lock at a time, unlocked by the program that took it, before it exits.
+ * Spin locks. In a memory of one thread one program runs at a time, so a lock is never contended; what is left is the
+ * discipline that the Linux verifier demands: one lock at a time, unlocked by the program that took it, before it exits.
  */
 export const SPINLOCK_HELPERS = {
   spin_lock(call) {
@@ -16,7 +35,7 @@ export const SPINLOCK_HELPERS = {
       );
     }
     scope.lock = call.u32(1);
-    call.memory.view.setUint32(scope.lock, 1, true);
+    take(call.memory, scope.lock);
     call.run.held.set("spin-lock", "BPF_EXIT instruction cannot be used inside bpf_spin_lock-ed region");
     return 0;
   },
@@ -28,7 +47,7 @@ export const SPINLOCK_HELPERS = {
     if (scope.lock !== call.u32(1)) {
       call.fail("runtime/lock", "bpf_spin_unlock of different lock", "unlock the lock that was taken");
     }
-    call.memory.view.setUint32(scope.lock, 0, true);
+    give(call.memory, scope.lock);
     scope.lock = 0;
     call.run.held.delete("spin-lock");
     return 0;

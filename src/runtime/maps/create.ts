@@ -108,6 +108,9 @@ export function createMap(module: MapModule, spec: MapSpec, options: CreateMapOp
   }
   checkNumbers(spec, options);
   const fields = specialFields(options.btf, spec.valueType, spec.valueSize);
+  const { id, numCpus, btf, onFree, existing } = options;
+  const parts = { spec, id, module, numCpus, btf, fields, onFree };
+  if (existing !== undefined) return kind.make({ ...parts, address: existing }, options);
   const address = kind.allocate(module, spec, options);
   if (isErrno(address)) throw createError(spec, address);
   const at = address >>> 0;
@@ -120,19 +123,7 @@ export function createMap(module: MapModule, spec: MapSpec, options: CreateMapOp
     module.exports.mapDestroy(at);
     throw createError(spec, -ENOMEM);
   }
-  const map = kind.make(
-    {
-      spec,
-      id: options.id,
-      address: at,
-      module,
-      numCpus: options.numCpus,
-      btf: options.btf,
-      fields,
-      onFree: options.onFree,
-    },
-    options,
-  );
+  const map = kind.make({ ...parts, address: at }, options);
   if (spec.data !== undefined) initialise(map, spec.data);
   return map;
 }

@@ -64,6 +64,9 @@ export interface MapExports {
   ringbufConsume(map: number): void;
   ringbufLost(map: number): number;
   ringbufWakeups(map: number): number;
+  /** Shared memory only: taking records out of a ring buffer, one thread at a time. */
+  consumerEnter?(map: number): void;
+  consumerLeave?(map: number): void;
   userRingbufPeek(map: number): number;
   userRingbufReserve(map: number, size: number): number;
 }

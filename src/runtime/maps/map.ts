@@ -178,6 +178,13 @@ export interface EmbeddedEventMap extends EmbeddedMap {
   readonly lost: number;
   /** Times a program's record asked for the consumer to be woken (BPF_RB_* flags honoured). */
   readonly wakeups: number;
+  /** Puts in front of what is drained next what another thread has drained; `lost`: what it found no room for. */
+  deliver(records: readonly EventRecord[], lost: number): void;
+}
+
+/** Ring buffer, perf event array. */
+export function hasEvents(map: EmbeddedMap): map is EmbeddedEventMap {
+  return "drain" in map;
 }
 
 /** User ring buffer: the host produces samples. */
@@ -202,6 +209,8 @@ export interface CreateMapOptions {
   readonly btf?: Btf | undefined;
   /** Needed for kinds that hold maps or programs. */
   readonly registry?: ObjectRegistry;
+  /** Another thread made the map, in the memory that both share: its header. */
+  readonly existing?: number;
   /** Template of the inner maps: an already created map like them; default: a map made from `spec.inner`, freed again. */
   readonly inner?: MapSpec;
   /**

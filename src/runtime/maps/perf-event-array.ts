@@ -47,6 +47,13 @@ export class PerfEventArrayMap extends SlotMap<PerfBuffer> implements EmbeddedEv
     return records;
   }
 
+  /** Records that have been taken out take no room. */
+  deliver(records: readonly EventRecord[], lost: number): void {
+    for (const record of records) this.records.push(record);
+    this.lostRecords += lost;
+    this.wakeupCount += records.length;
+  }
+
   override eventOutput(index: number, cpu: number, data: Uint8Array): number {
     if (index >= this.spec.maxEntries) return -E2BIG;
     const buffer = this.slots.get(index)?.item;

@@ -8,6 +8,8 @@ const LENGTH_BITS = ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
 /** BPF_MAP_TYPE_RINGBUF (5.8): records from programs to the host, in order, shared by all CPUs. */
 export class RingBufferMap extends MapBase implements EmbeddedEventMap {
   override readonly lookupGives = "none";
+  /** Records that other threads took out. */
+  private delivered: EventRecord[] = [];
 
   get lost(): number {
     return this.wasm.ringbufLost(this.address) >>> 0;
@@ -19,14 +21,25 @@ export class RingBufferMap extends MapBase implements EmbeddedEventMap {
 
   /** Committed records, oldest first; stops at one that a program still fills. The CPU is not recorded: 0. */
   drain(): EventRecord[] {
-    const records: EventRecord[] = [];
-    for (;;) {
-      const header = this.wasm.ringbufPeek(this.address) >>> 0;
-      if (header === 0) return records;
-      const size = this.module.memory.view.getUint32(header, true) & LENGTH_BITS;
-      records.push({ cpu: 0, data: this.module.memory.read(header + BPF_RINGBUF_HDR_SZ, size) });
-      this.wasm.ringbufConsume(this.address);
+    const records = this.delivered;
+    this.delivered = [];
+    const { wasm, address, module } = this;
+    wasm.consumerEnter?.(address);
+    try {
+      for (;;) {
+        const header = wasm.ringbufPeek(address) >>> 0;
+        if (header === 0) return records;
+        const size = module.memory.view.getUint32(header, true) & LENGTH_BITS;
+        records.push({ cpu: 0, data: module.memory.read(header + BPF_RINGBUF_HDR_SZ, size) });
+        wasm.ringbufConsume(address);
+      }
+    } finally {
+      wasm.consumerLeave?.(address);
     }
+  }
+
+  deliver(records: readonly EventRecord[]): void {
+    for (const record of records) this.delivered.push(record);
   }
 
   /** Records are events, not elements: {@link drain} takes them. */
