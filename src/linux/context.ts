@@ -4,6 +4,7 @@ import type { KernelFacts } from "./load/kernel-facts.ts";
 import type { LinuxMap } from "./maps/linux-map.ts";
 import type { LinuxProgram } from "./program.ts";
 import type { Sys } from "./sys/index.ts";
+import type { UsdtSlots } from "./usdt/index.ts";
 
 /** What every part of an open Linux kernel works with. */
 export interface LinuxContext {
@@ -18,6 +19,8 @@ export interface LinuxContext {
   /** Open maps and programs of this kernel by id. */
   readonly maps: Map<number, LinuxMap>;
   readonly programs: Map<number, LinuxProgram>;
+  /** Slots of `__bpf_usdt_specs` maps that attachments hold. */
+  readonly usdtSlots: WeakMap<LinuxMap, UsdtSlots>;
   /** `attachProgram` of `attach/`, which knows programs; handed in here, so that programs need not know it. */
   readonly attach: (program: LinuxProgram, options?: AttachOptions) => Link;
 }

@@ -52,6 +52,7 @@ export class RunningKernel implements LinuxKernel {
       poller: new Poller(sys),
       maps: new Map(),
       programs: new Map(),
+      usdtSlots: new WeakMap(),
       attach: (program, target) => attachProgram(context, program, target),
     };
     this.context = context;

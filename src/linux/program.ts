@@ -10,6 +10,7 @@ import type {
   RunResult,
 } from "../object/index.ts";
 import type { LinuxContext } from "./context.ts";
+import type { LinuxMap } from "./maps/linux-map.ts";
 import { objectInfo, pinObject } from "./object-info.ts";
 import { runProgram } from "./run-program.ts";
 import type { Fd } from "./sys/index.ts";
@@ -25,6 +26,8 @@ export class LinuxProgram implements LinuxProgramPort {
   readonly log: string;
   /** The descriptor; closed with the collection. */
   readonly handle: Fd;
+  /** Those of its collection, by name. */
+  readonly maps: ReadonlyMap<string, LinuxMap>;
   private readonly context: LinuxContext;
 
   constructor(
@@ -32,6 +35,7 @@ export class LinuxProgram implements LinuxProgramPort {
     spec: ProgramSpec & { readonly type: ProgramTypeName },
     handle: Fd,
     log: string,
+    maps: ReadonlyMap<string, LinuxMap>,
   ) {
     this.context = context;
     this.spec = spec;
@@ -40,6 +44,7 @@ export class LinuxProgram implements LinuxProgramPort {
     this.attachType = spec.attachType;
     this.handle = handle;
     this.log = log;
+    this.maps = maps;
     const info = objectInfo(context.sys, handle, PROG_INFO_SIZE);
     this.id = info?.getUint32(4, true) ?? 0;
     context.programs.set(this.id, this);

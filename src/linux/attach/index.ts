@@ -21,10 +21,13 @@ import { tc } from "./tc.ts";
 import { tcx } from "./tcx.ts";
 import { trace } from "./trace.ts";
 import { tracepoint } from "./tracepoint.ts";
+import { uprobe } from "./uprobe.ts";
+import { uprobeMulti } from "./uprobe-multi.ts";
+import { usdt } from "./usdt.ts";
 import { xdp } from "./xdp.ts";
 
 /** How to attach to each kind of target: one file a kind. */
-const ATTACHERS: { readonly [Kind in AttachKind]?: Attacher<Kind> } = {
+const ATTACHERS: { readonly [Kind in AttachKind]: Attacher<Kind> } = {
   cgroup,
   freplace,
   "flow-dissector": flowDissector,
@@ -44,6 +47,9 @@ const ATTACHERS: { readonly [Kind in AttachKind]?: Attacher<Kind> } = {
   tcx,
   trace,
   tracepoint,
+  uprobe,
+  "uprobe-multi": uprobeMulti,
+  usdt,
   xdp,
 };
 
@@ -60,25 +66,23 @@ export function attachProgram(context: LinuxContext, program: LinuxProgram, opti
       { subject: program.name, hint: `attach({ kind: "${kindOfSection(program.spec) ?? "…"}", … })` },
     );
   }
-  const { kind } = wanted;
-  const attacher = attacherOf(kind);
-  if (attacher === undefined) {
-    throw new BpfError("linux/unsupported", `program '${program.name}': cannot attach to kind '${kind}'`, {
-      subject: program.name,
-    });
-  }
-  return attacher.attach(context, program, wanted);
+  return attacherOf(wanted.kind).attach(context, program, wanted);
 }
 
 /** What a program's section name says about its target; undefined when it names none. @throws BpfError `linux/bad-section`. */
 export function targetOfSection(program: ProgramSpec): AttachOptions | undefined {
   const kind = kindOfSection(program);
-  const target = kind && attacherOf(kind)?.fromSection?.(program);
+  const target = kind && attacherOf(kind).fromSection?.(program);
   return target && ({ ...target, kind } as AttachOptions); // fromSection's type goes with the kind
 }
 
-function attacherOf(kind: AttachKind): Attacher<AttachKind> | undefined {
-  return ATTACHERS[kind] as Attacher<AttachKind> | undefined; // called with options of the same kind only
+/** @throws BpfError `linux/invalid` for a kind that there is not, which only untyped callers can ask for. */
+function attacherOf(kind: AttachKind): Attacher<AttachKind> {
+  if (Object.hasOwn(ATTACHERS, kind)) return ATTACHERS[kind] as Attacher<AttachKind>; // called with options of the same kind only
+  throw new BpfError("linux/invalid", `there is no kind of attachment '${String(kind)}'`, {
+    errno: "EINVAL",
+    hint: `one of ${Object.keys(ATTACHERS).join(", ")}`,
+  });
 }
 
 export { attachStructOps } from "./struct-ops.ts";

@@ -86,7 +86,7 @@ export function loadProgram(
     result = answer.result;
     if (result >= 0) {
       const fd = sys.own(result, `program '${program.name}'`);
-      return new LinuxProgram(context, relocated, fd, logText(log));
+      return new LinuxProgram(context, relocated, fd, logText(log), around.maps);
     }
     if (result === -ERRNO.EAGAIN) attempt++;
     else if (context.options.logLevel === 0) break;
@@ -107,7 +107,7 @@ function withRuntimeAttachType(
   context: LinuxContext,
   program: ProgramSpec & { readonly type: ProgramTypeName },
 ): ProgramSpec & { readonly type: ProgramTypeName } {
-  return /^usdt(\/|$)/.test(program.section) && context.facts.has("uprobe-multi")
+  return /^usdt(\.s)?(\/|$)/.test(program.section) && context.facts.has("uprobe-multi")
     ? { ...program, attachType: "BPF_TRACE_UPROBE_MULTI" }
     : program;
 }
