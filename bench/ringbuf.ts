@@ -35,11 +35,15 @@ export const ringbuf: Benchmark = {
     using kernel = await openKernel("linux");
     const folder = mkdtempSync(join(tmpdir(), "skep-bench-"));
     const peer = buildPeer(folder);
+    const children: ChildProcess[] = [];
+    const start = (command: string, args: readonly string[]): ChildProcess => {
+      const child = spawn(command, args, { stdio: "ignore" });
+      children.push(child);
+      return child;
+    };
     try {
       // As many system calls as a process can make: two for each byte.
-      const busy = spawn("dd", ["if=/dev/zero", "of=/dev/null", "bs=1", "count=1000000000000"], {
-        stdio: "ignore",
-      });
+      const busy = start("dd", ["if=/dev/zero", "of=/dev/null", "bs=1", "count=1000000000000"]);
       const [ours, theirs]: [Reading[], Reading[]] = [[], []];
       {
         using load = await record(kernel, busy);
@@ -51,11 +55,10 @@ export const ringbuf: Benchmark = {
         busy.kill("SIGKILL");
       }
       // One event at a time: a timer, and the few system calls that it takes.
-      const calm = spawn(process.execPath, ["-e", "setInterval(() => {}, 3)"], { stdio: "ignore" });
+      const calm = start(process.execPath, ["-e", "setInterval(() => {}, 3)"]);
       using load = await record(kernel, calm);
       const single = await readHere(load, LATENCY_MS);
       const peerSingle = peer === undefined ? undefined : await readThere(load, peer, LATENCY_MS);
-      calm.kill("SIGKILL");
       const figures = {
         recordsPerSecond: Math.round(median(ours.map(({ perSecond }) => perSecond))),
         libbpfRecordsPerSecond:
@@ -69,6 +72,7 @@ export const ringbuf: Benchmark = {
       };
       return { figures, table: tableOf(figures) };
     } finally {
+      for (const child of children) child.kill("SIGKILL");
       rmSync(folder, { recursive: true });
     }
   },
