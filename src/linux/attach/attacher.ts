@@ -4,7 +4,7 @@ import type { AttachKind, AttachTargets, Link, ProgramSpec } from "../../object/
 import type { LinuxContext } from "../context.ts";
 import type { LinuxProgram } from "../program.ts";
 import type { BpfInput } from "../sys/index.ts";
-import { versionCode } from "../version.ts";
+import { orTooOld } from "../too-old.ts";
 import { BpfLink } from "./link.ts";
 
 /** How to attach programs to one kind of target. A file of this folder exports one. */
@@ -39,17 +39,7 @@ export function createLink(
     );
     return new BpfLink(context, { kind, program: program.name, target }, fd);
   } catch (error) {
-    const since = attachType && ATTACH_TYPE_SINCE[attachType];
-    if (!(error instanceof BpfError) || error.errno !== "EINVAL" || since === undefined) throw error;
-    if (context.facts.versionCode >= versionCode(since)) throw error;
-    throw new BpfError(
-      "linux/unsupported",
-      `${doing}: needs Linux ${since}, this is ${context.facts.version}`,
-      {
-        errno: "EINVAL",
-        subject,
-        cause: error,
-      },
-    );
+    if (!(error instanceof BpfError)) throw error;
+    throw orTooOld(context.facts, error, doing, [attachType && ATTACH_TYPE_SINCE[attachType]]);
   }
 }

@@ -1,3 +1,4 @@
+import { UAPI } from "../../abi/index.ts";
 import { BpfError } from "../../base/index.ts";
 import type { AttachTargets } from "../../object/index.ts";
 import type { LinuxContext } from "../context.ts";
@@ -6,8 +7,6 @@ import { traceableFunctions } from "../tracefs.ts";
 import { type Attacher, createLink } from "./attacher.ts";
 import { globPattern } from "./glob.ts";
 import { u64s } from "./u64s.ts";
-
-const BPF_F_KPROBE_MULTI_RETURN = 1;
 
 /** Many kernel functions by one link (Linux 5.18; sessions 6.10). */
 export const kprobeMulti: Attacher<"kprobe-multi"> = {
@@ -42,7 +41,7 @@ export const kprobeMulti: Attacher<"kprobe-multi"> = {
       },
       {
         ...where,
-        kprobeFlags: retprobe ? BPF_F_KPROBE_MULTI_RETURN : 0,
+        kprobeFlags: retprobe ? UAPI.BPF_F_KPROBE_MULTI_RETURN : 0,
         kprobeCount: places.length,
         kprobeCookies: cookies && u64s(cookies),
       },

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { release } from "node:os";
+import { release, version } from "node:os";
 import { gunzipSync } from "node:zlib";
 import { BpfError } from "../../base/index.ts";
 import { BtfIndex, parseBtf } from "../../btf/index.ts";
@@ -163,7 +163,8 @@ function mainlineVersion(): string {
   const ubuntu = existsSync(signature)
     ? /(\d+\.\d+\.\d+)\s*$/.exec(readFileSync(signature, "latin1").trim())
     : null;
-  const debian = /Debian (\d+\.\d+\.\d+)/.exec(readFileSync("/proc/version", "latin1"));
+  // uname's version, not /proc/version: that names Debian's compiler too.
+  const debian = /Debian (\d+\.\d+\.\d+)/.exec(version());
   return (ubuntu ?? debian)?.[1] ?? plain;
 }
 

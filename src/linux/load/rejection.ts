@@ -1,8 +1,9 @@
-import { type Capability, errnoName } from "../../abi/index.ts";
+import { ATTACH_TYPE_SINCE, type Capability, errnoName, programTypeRow } from "../../abi/index.ts";
 import { BpfError, type Diagnostic, type SourceLocation } from "../../base/index.ts";
 import type { CollectionSpec, ProgramSpec, RejectionExplainer } from "../../object/index.ts";
 import type { LinuxContext } from "../context.ts";
 import { linuxError, missingCapabilities } from "../sys/index.ts";
+import { orTooOld } from "../too-old.ts";
 
 /**
  * The error for a program that the kernel did not take: its verifier's last word as message, the whole log beside it,
@@ -25,7 +26,11 @@ export function rejection(
   const errnoText = errnoName(errno) ?? String(-errno);
   const missing = errnoText === "EPERM" ? missingCapabilities(needs) : [];
   if (log.trim() === "" || missing.length > 0) {
-    return linuxError(errno, { doing, command: "BPF_PROG_LOAD", needs, subject: program.name });
+    const error = linuxError(errno, { doing, command: "BPF_PROG_LOAD", needs, subject: program.name });
+    return orTooOld(context.facts, error, doing, [
+      program.type && programTypeRow(program.type).since,
+      program.attachType && ATTACH_TYPE_SINCE[program.attachType],
+    ]);
   }
   const { message, insn } = lastWord(log);
   const poison = poisoned.find((finding) => finding.insn === insn);
