@@ -1,2 +1,3 @@
 export * from "./bytes.ts";
 export * from "./error.ts";
+export * from "./near.ts";

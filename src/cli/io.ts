@@ -18,6 +18,8 @@ export interface Io {
   progress(total: number, unit: string): Progress;
   /** Worker threads for an embedded kernel. */
   workers(count: number): WorkerSource;
+  /** Settles when the user asks to stop (Ctrl-C) or the process is told to end. */
+  untilStopped(): Promise<void>;
   readonly colors: boolean;
   /** Width of the terminal, 100 where there is none. */
   readonly columns: number;

@@ -56,6 +56,16 @@ export const nodeIo: Io = {
   err: (text) => void process.stderr.write(`${text}\n`),
   progress: (total, unit) => (process.stderr.isTTY ? progressBar(total, unit) : { update() {}, stop() {} }),
   workers: nodeWorkers,
+  async untilStopped() {
+    const [signals, idle] = [["SIGINT", "SIGTERM", "SIGHUP"] as const, setInterval(() => {}, 1 << 30)];
+    let stop = () => {};
+    await new Promise<void>((resolve) => {
+      stop = resolve;
+      for (const signal of signals) process.once(signal, stop);
+    });
+    for (const signal of signals) process.off(signal, stop);
+    clearInterval(idle);
+  },
   colors: pc.isColorSupported && process.stdout.isTTY === true,
   columns: process.stdout.columns ?? 100,
 };

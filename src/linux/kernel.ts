@@ -15,6 +15,7 @@ import {
 import { attachProgram, attachStructOps, targetOfSection } from "./attach/index.ts";
 import type { LinuxContext } from "./context.ts";
 import { Poller } from "./events/poller.ts";
+import { Inspection } from "./inspect/index.ts";
 import { uploadBtf } from "./load/btf-upload.ts";
 import { createMap } from "./load/create-map.ts";
 import { KernelFacts, possibleCpus } from "./load/kernel-facts.ts";
@@ -39,6 +40,7 @@ export class RunningKernel implements LinuxKernel {
   readonly numCpus: number;
   /** What the parts of `src/linux` work with. */
   readonly context: LinuxContext;
+  readonly inspect: Inspection;
   private memlockRaised = false;
 
   constructor(sys: Sys, options: LinuxKernelOptions) {
@@ -56,6 +58,7 @@ export class RunningKernel implements LinuxKernel {
       attach: (program, target) => attachProgram(context, program, target),
     };
     this.context = context;
+    this.inspect = new Inspection(context);
   }
 
   get version(): string {

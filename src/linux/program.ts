@@ -78,6 +78,10 @@ export class LinuxProgram implements LinuxProgramPort {
     this.context.programs.delete(this.id);
     this.handle.close();
   }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }
 
 /** `struct bpf_prog_info` of include/uapi/linux/bpf.h @ v6.12. */

@@ -4,6 +4,7 @@ export * from "./core/index.ts";
 export * from "./globals.ts";
 export * from "./kernel.ts";
 export { linkObjects } from "./link-objects.ts";
+export * from "./linux-inspect.ts";
 export * from "./linux-kernel.ts";
 export * from "./map-codecs.ts";
 export * from "./map-sizes.ts";

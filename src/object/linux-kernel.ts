@@ -12,6 +12,7 @@ import type {
   Program,
   UpdateFlag,
 } from "./kernel.ts";
+import type { LinuxInspection } from "./linux-inspect.ts";
 import type { CollectionSpec, ProgramSpec } from "./spec.ts";
 
 /** How to open the Linux kernel. */
@@ -40,6 +41,8 @@ export interface LinuxKernel extends Kernel {
   /** Version of mainline that it is built from: `"6.18"`, `"6.1.170"`. */
   readonly version: string;
   load(spec: CollectionSpec, options?: LoadOptions): Promise<LinuxCollection>;
+  /** What is loaded, by whomever: `kernel.inspect.programs()`, `.openMap({ name: "counts" })`. */
+  readonly inspect: LinuxInspection;
   /** What is open at this moment: descriptors, mappings and attachments to undo. All zero after close. */
   readonly held: { readonly fds: number; readonly mappings: number; readonly cleanups: number };
 }

@@ -51,6 +51,7 @@ export async function skep(
     out: (text) => void out.push(text),
     err: (text) => void err.push(text),
     progress: () => ({ update() {}, stop() {} }),
+    untilStopped: () => new Promise(() => {}),
     workers: (count) => nodeWorkers(count, workers),
     colors: false,
     columns: 100,

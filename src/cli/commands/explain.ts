@@ -1,4 +1,5 @@
 import pc from "picocolors";
+import { editDistance } from "../../base/index.ts";
 import {
   type Block,
   ERROR_FAMILIES,
@@ -92,17 +93,4 @@ function suggestion(name: string): string {
     .slice(0, MAX_SUGGESTIONS);
   if (near.length === 0) return "skep explain lists all";
   return `did you mean ${near.map(({ own }) => own).join(", ")}? skep explain lists all`;
-}
-
-function editDistance(a: string, b: string): number {
-  let above = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const changed = above[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min(above[j] + 1, row[j - 1] + 1, changed));
-    }
-    above = row;
-  }
-  return above[b.length];
 }

@@ -168,6 +168,16 @@ function splitByCpu({ key, value }: ReadableEntry, all: boolean): CpuRow[] {
   return all ? rows : rows.filter((row) => !isZero(row.value));
 }
 
+/** Entries of a map as a table; per-CPU values in rows of their own, with `all` those that are zero too. */
+export function formatMapEntries(
+  entries: readonly ReadableEntry[],
+  io: Pick<Io, "colors">,
+  { all, perCpu }: { readonly all: boolean; readonly perCpu: boolean },
+): string {
+  const rows = perCpu ? entries.flatMap((entry) => splitByCpu(entry, all)) : entries;
+  return rows.length === 0 ? "" : formatEntries(rows, io);
+}
+
 function formatEntries(entries: readonly CpuRow[], io: Pick<Io, "colors">): string {
   return formatCells(
     entries.map(({ key, value, cpu }) => [

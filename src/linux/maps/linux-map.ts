@@ -156,6 +156,10 @@ export class LinuxMap implements LinuxMapPort {
     this.handle.close();
   }
 
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
   private read(command: "BPF_MAP_LOOKUP_ELEM" | "BPF_MAP_LOOKUP_AND_DELETE_ELEM", key: Uint8Array) {
     // A bloom filter has no keys: what is looked for is a value.
     const bloom = this.type === "BPF_MAP_TYPE_BLOOM_FILTER";

@@ -68,8 +68,11 @@ const HINTS: { readonly [command in BpfCommand]?: Readonly<Record<string, string
   },
 };
 
+/** Capabilities that some call needs. */
+export type AnyCapability = Capability | "CAP_SYS_ADMIN" | "CAP_SYS_RESOURCE";
+
 /** Capabilities by number: include/uapi/linux/capability.h. */
-const CAPABILITY_BITS: Readonly<Record<Capability | "CAP_SYS_ADMIN" | "CAP_SYS_RESOURCE", number>> = {
+const CAPABILITY_BITS: Readonly<Record<AnyCapability, number>> = {
   CAP_NET_ADMIN: 12,
   CAP_SYS_ADMIN: 21,
   CAP_SYS_RESOURCE: 24,
@@ -78,11 +81,10 @@ const CAPABILITY_BITS: Readonly<Record<Capability | "CAP_SYS_ADMIN" | "CAP_SYS_R
 };
 
 /** Those of `wanted` that this process does not have; CAP_SYS_ADMIN stands for all of them. */
-export function missingCapabilities(wanted: readonly Capability[]): Capability[] {
+export function missingCapabilities<Name extends AnyCapability>(wanted: readonly Name[]): Name[] {
   const line = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1] ?? "0";
   const effective = BigInt(`0x${line}`);
-  const has = (name: keyof typeof CAPABILITY_BITS): boolean =>
-    ((effective >> BigInt(CAPABILITY_BITS[name])) & 1n) === 1n;
+  const has = (name: AnyCapability): boolean => ((effective >> BigInt(CAPABILITY_BITS[name])) & 1n) === 1n;
   return has("CAP_SYS_ADMIN") ? [] : wanted.filter((name) => !has(name));
 }
 
@@ -95,7 +97,7 @@ export interface FailureFacts extends Omit<BpfErrorDetails, "errno"> {
   /** `"creating map 'counts'"`: the message starts with it. */
   readonly doing: string;
   /** Capabilities that the operation needs; default CAP_BPF. */
-  readonly needs?: readonly Capability[];
+  readonly needs?: readonly AnyCapability[];
   readonly command?: BpfCommand;
 }
 

@@ -1,8 +1,7 @@
-import type { Capability } from "../../abi/index.ts";
 import type { BpfErrorDetails } from "../../base/index.ts";
 import { BPF_COMMANDS, type BpfCommand, type FieldForm } from "./bpf-commands.ts";
 import { Cleanup } from "./cleanup.ts";
-import { type FailureFacts, linuxError } from "./errors.ts";
+import { type AnyCapability, type FailureFacts, linuxError } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { type Libc, openLibc, type Word } from "./libc.ts";
 import {
@@ -54,7 +53,7 @@ export interface BpfAnswer<Command extends BpfCommand> {
 export interface CallFacts extends Omit<BpfErrorDetails, "errno"> {
   /** `"creating map 'counts'"`. */
   readonly doing: string;
-  readonly needs?: readonly Capability[];
+  readonly needs?: readonly AnyCapability[];
 }
 
 /** `sizeof(union bpf_attr)` and room for what newer kernels add. */

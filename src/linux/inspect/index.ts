@@ -1,0 +1,1 @@
+export { Inspection } from "./inspection.ts";
