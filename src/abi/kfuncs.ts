@@ -168,6 +168,8 @@ export const KFUNCS = {
   bpf_list_push_back_impl: { hooks: ["TRACING", "TC", "XDP", "STRUCT_OPS", "SYSCALL", "CGROUP"], flags: [] },
   bpf_list_pop_front: { hooks: ["TRACING", "TC", "XDP", "STRUCT_OPS", "SYSCALL", "CGROUP"], flags: ["ACQUIRE", "RET_NULL"] },
   bpf_list_pop_back: { hooks: ["TRACING", "TC", "XDP", "STRUCT_OPS", "SYSCALL", "CGROUP"], flags: ["ACQUIRE", "RET_NULL"] },
+  // Kernels with crash dumps only.
+  crash_kexec: { hooks: ["TRACING", "TC", "XDP", "STRUCT_OPS", "SYSCALL", "CGROUP"], flags: ["DESTRUCTIVE"] },
   bpf_task_acquire: { hooks: ["TRACING", "TC", "XDP", "STRUCT_OPS", "SYSCALL", "CGROUP"], flags: ["ACQUIRE", "RCU", "RET_NULL"] },
   bpf_task_release: { hooks: ["TRACING", "TC", "XDP", "STRUCT_OPS", "SYSCALL", "CGROUP"], flags: ["RELEASE"] },
   bpf_rbtree_remove: { hooks: ["TRACING", "TC", "XDP", "STRUCT_OPS", "SYSCALL", "CGROUP"], flags: ["ACQUIRE", "RET_NULL"] },

@@ -23,6 +23,7 @@ export type RejectErrno =
   | "EOPNOTSUPP"
   | "ENOENT"
   | "EBUSY"
+  | "EEXIST"
   | "ENOMEM"
   | "EBADF"
   | "ERANGE"

@@ -278,7 +278,6 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
     "Without privileges a helper takes stack memory at a constant offset only.",
     "pass the start of the buffer",
   ),
-  "verifier/zero-sized-read": help("The size may be 0 here.", "check for 0 first"),
   "verifier/spill-size": help(
     "A pointer was not stored whole.",
     "store all 8 bytes at an address divisible by 8",
@@ -291,14 +290,6 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
   "verifier/stack-pointer-leak": help(
     "Without privileges a pointer on the stack must not be read as data.",
     "overwrite the slot first, or read something else",
-  ),
-  "verifier/stack-write-over-pointer": help(
-    "A write at a variable offset could hit a pointer kept on the stack.",
-    "keep the buffer and the pointers apart, or make the offset constant",
-  ),
-  "verifier/stack-write-uninitialized": help(
-    "Without privileges a write at a variable offset must fall on written bytes.",
-    "initialise the buffer first",
   ),
   "verifier/stack-write-dynptr": help(
     "A write at a variable offset could damage a dynptr.",
@@ -524,10 +515,6 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
     "pass the address of the __kptr field",
   ),
   "verifier/lock-in-callback": help("The tree's lock is held already in its callback.", "do not lock there"),
-  "verifier/reference-not-acquired": help(
-    "What is to be released was not acquired, or was released before.",
-    "release once, with the pointer that the acquiring helper returned",
-  ),
   "verifier/two-references": help("Two arguments carry references.", "pass one referenced object"),
   "verifier/helper-argument-value": help(
     "The helper accepts other values here.",
@@ -600,17 +587,9 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
     "pass the pointer that the acquiring function returned, once, after its NULL check",
   ),
   "verifier/release-offset": help("The pointer was moved.", "pass the pointer as it was returned"),
-  "verifier/not-acquired": help(
-    "What is to be released was not acquired, or was released before.",
-    "release once on each path",
-  ),
   "verifier/object-expected": help(
     "The function wants an object of bpf_obj_new() or a kptr.",
     "pass such an object",
-  ),
-  "verifier/object-unreferenced": help(
-    "The object must be owned by the program.",
-    "pass it before it is put into a list or tree, or take it out first",
   ),
   "verifier/object-type": help(
     "The type id must be of a structure of the program.",
@@ -632,11 +611,6 @@ export const ERROR_HELP: Readonly<Record<VerifierCode, ErrorHelp>> = {
   "verifier/dynptr-initialized": help(
     "The dynptr is in use already.",
     "use a fresh struct bpf_dynptr, or release this one first",
-  ),
-  "verifier/dynptr-const": help("The dynptr was given read-only.", "make a copy with bpf_dynptr_clone()"),
-  "verifier/dynptr-type": help(
-    "The function works on another kind of dynptr.",
-    "make the dynptr with the matching function",
   ),
   "verifier/dynptr-overwritten": help(
     "A write destroys a dynptr that must be released.",

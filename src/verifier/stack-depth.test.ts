@@ -107,15 +107,6 @@ describe("stack depth", () => {
     expect(outcome(() => env.pre.finish(env))).toBe("fine");
   });
 
-  it("refuses packet loads in callbacks", () => {
-    const text = "r2 = f ll\ncall 181\nr0 = 0\nexit\nf: r0 = *(u8 *)skb[0]\nexit";
-    const env = testEnv({ text, ...functions(0, 5) });
-    env.pre.prepare(env);
-    expect(outcome(() => env.pre.finish(env))).toBe("fine");
-    env.subprogs[1].isCallback = true;
-    expect(outcome(() => env.pre.finish(env))).toBe("cannot use BPF_LD_[ABS|IND] within callback");
-  });
-
   it("takes time in proportion to the program where paths multiply", () => {
     const level = (n: number) => `f${n}: ${`call f${n + 1}\n`.repeat(500)}exit\n`;
     const text = `${[0, 1, 2, 3, 4, 5, 6].map(level).join("")}f7: r0 = 0\nexit`;

@@ -116,10 +116,7 @@ class DepthWalk {
   private checkEntry(index: number): void {
     const { subprogs } = this.input;
     const fail: Fail = this.input.fail;
-    const { hasLdAbs, hasTailCall, start } = subprogs[index];
-    if (hasLdAbs && this.inCallback()) {
-      fail("verifier/ld-abs-in-callback", "cannot use BPF_LD_[ABS|IND] within callback", "EINVAL", start);
-    }
+    const { hasTailCall, start } = subprogs[index];
     if (index !== 0 && hasTailCall && this.depth >= MAX_TAIL_CALL_STACK) {
       const message = `tail_calls are not allowed when call stack of previous frames is ${this.depth} bytes. Too large`;
       fail("verifier/tail-call-stack", message, "EACCES", start);

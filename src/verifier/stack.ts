@@ -295,7 +295,7 @@ function writeVariable(
     const old = mem.u8[type];
     if (!env.allowPtrLeaks && old !== SlotType.MISC && old !== SlotType.ZERO) {
       const text = `spilled ptr in range of var-offset stack write; insn ${insn}, ptr off: ${at}`;
-      env.fail("verifier/stack-write-over-pointer", text);
+      env.fail("verifier/internal", text);
     }
     // A zero written over a spilled zero changes nothing.
     if (
@@ -315,7 +315,7 @@ function writeVariable(
     }
     if (mem.u8[type] === SlotType.INVALID && !env.allowUninitStack) {
       const text = `uninit stack in range of var-offset write prohibited for !root; insn ${insn}, off: ${at}`;
-      env.fail("verifier/stack-write-uninitialized", text);
+      env.fail("verifier/internal", text);
     }
     mem.u8[type] = next;
   }
@@ -418,7 +418,7 @@ export function checkStackRange(
   const row = env.reg(reg);
   const frame = frameOf(env, row);
   const clobber = access === MemAccess.WRITE;
-  if (bytes === 0 && !zeroAllowed) env.fail("verifier/zero-sized-read", "invalid zero-sized read", "EACCES");
+  if (bytes === 0 && !zeroAllowed) env.fail("verifier/internal", "invalid zero-sized read", "EACCES");
   checkStackBounds(env, reg, off, bytes, access);
   const fixed = isConst(env, row);
   let min: number;

@@ -178,7 +178,7 @@ function findExceptionCallback(input: SubprogramInput): number {
   );
   if (tags.length === 0) return 0;
   const code = "verifier/exception-callback";
-  if (tags.length > 1) fail(code, "multiple exception callback tags for main subprog", "EINVAL");
+  if (tags.length > 1) fail(code, "multiple exception callback tags for main subprog", "EEXIST");
   const name = tags[0].name.slice(EXCEPTION_CALLBACK_TAG.length);
   const id = btf.types.findIndex((type) => type.kind === "func" && type.name === name);
   if (id < 0) fail(code, `exception callback '${name}' could not be found in BTF`, "ENOENT");

@@ -56,7 +56,6 @@ export const ACCESS_ERRORS = {
   "verifier/field-pointer": "off {off} doesn't point to 'struct {field}' that is at {at}",
   "verifier/kptr-argument": "off={off} doesn't point to kptr",
   "verifier/lock-in-callback": "can't spin_{lock,unlock} in rbtree cb",
-  "verifier/reference-not-acquired": "func bpf_{name}#{id} reference has not been acquired before",
   "verifier/two-references": "more than one arg with ref_obj_id R{reg} {first} {second}",
   "verifier/helper-argument-value": "get_local_storage() doesn't support non-zero flags",
   "verifier/callback-map": "callback function not allowed for map",

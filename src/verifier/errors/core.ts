@@ -35,15 +35,10 @@ export const CORE_ERRORS = {
     "R{reg} variable offset stack access prohibited for !root, var_off={tnum}",
   "verifier/stack-variable-helper":
     "variable offset stack pointer cannot be passed into helper function; var_off={tnum} off={off} size={size}",
-  "verifier/zero-sized-read": "invalid zero-sized read",
   "verifier/spill-size": "invalid size of register spill",
   "verifier/fill-size": "invalid size of register fill",
   "verifier/spill-stack-pointer": "cannot spill pointers to stack into stack frame of the caller",
   "verifier/stack-pointer-leak": "leaking pointer from stack off {off}",
-  "verifier/stack-write-over-pointer":
-    "spilled ptr in range of var-offset stack write; insn {insn}, ptr off: {off}",
-  "verifier/stack-write-uninitialized":
-    "uninit stack in range of var-offset write prohibited for !root; insn {insn}, off: {off}",
   "verifier/stack-write-dynptr": "potential write to dynptr at off={off} disallowed",
   "verifier/invariant": "REG INVARIANTS VIOLATION ({where}): {what}",
   "verifier/maybe-null": "R{reg} pointer arithmetic on {type} prohibited, null-check it first",
@@ -55,7 +50,7 @@ export const CORE_ERRORS = {
   "verifier/call-while-locked": "function calls are not allowed while holding a lock",
   "verifier/global-call-in-region": "global function calls are not allowed while holding a lock",
   "verifier/bad-callback": "callback function not static",
-  "verifier/ld-abs-in-callback": "cannot use BPF_LD_[ABS|IND] within callback",
+  "verifier/ld-abs-in-callback": "verifier bug: callback unexpected regs {mask}",
   "verifier/ld-abs-context": "at the time of BPF_LD_ABS|IND R6 != pointer to skb",
   "verifier/program-size": "program has {count} instructions, 1 to {limit} are allowed",
   "verifier/bad-kfunc-call": "invalid kernel function call not eliminated in verifier pass",

@@ -34,7 +34,6 @@ export const PRE_ERRORS = {
   "verifier/tail-call-stack":
     "tail_calls are not allowed when call stack of previous frames is {bytes} bytes. Too large",
   "verifier/tail-call-in-callback": "cannot tail call within exception cb",
-  "verifier/ld-abs-in-callback": "cannot use BPF_LD_[ABS|IND] within callback",
   "verifier/throw-in-callback":
     "bpf_throw kfunc (insn {insn}) cannot be called from callback subprog {subprog}",
   "verifier/call-of-exception-callback": "insn {insn} cannot call exception cb directly",

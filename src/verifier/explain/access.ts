@@ -248,7 +248,7 @@ int prog(struct __sk_buff *skb)
   "verifier/buffer-access": {
     title: "An access outside a buffer of the kernel",
     why: "The buffer is accessed at a negative offset, or past the size that the hook guarantees.",
-    example: none("only some iterators and writable tracepoints have such buffers, with BTF of the hook"),
+    example: asm("RAW_TRACEPOINT_WRITABLE", "r1 = *(u64 *)(r1 + 0)\nr0 = *(u64 *)(r1 - 8)\nr0 = 0\nexit"),
   },
   "verifier/socket-access": {
     title: "The socket structure has no such field",
@@ -276,7 +276,22 @@ int prog(struct __sk_buff *skb)
     why: "The address of a per-CPU variable is only an offset: each CPU adds its own base to it.",
     before: "return runqueues.nr_running;",
     after: "struct rq *rq = bpf_per_cpu_ptr(&runqueues, cpu);\nif (rq) return rq->nr_running;",
-    example: none("needs a kernel variable by BTF id, which differs from kernel to kernel"),
+    notes: "The same goes for objects of bpf_percpu_obj_new() (Linux 6.7): this example has one.",
+    example: c(`
+struct counter { __u64 hits; };
+extern void *bpf_percpu_obj_new_impl(__u64 type, void *meta) __ksym;
+extern void bpf_percpu_obj_drop_impl(void *object, void *meta) __ksym;
+
+SEC("tc")
+int prog(struct __sk_buff *skb)
+{
+  struct counter *counter = bpf_percpu_obj_new_impl(bpf_core_type_id_local(struct counter), 0);
+  if (!counter)
+    return 0;
+  int hits = (int)counter->hits;
+  bpf_percpu_obj_drop_impl(counter, 0);
+  return hits;
+}`),
   },
   "verifier/read-only-object": {
     title: "A write to a kernel object",
@@ -299,7 +314,12 @@ int prog(struct __sk_buff *skb)
   "verifier/needs-capability": {
     title: "Kernel structures need CAP_PERFMON",
     why: "Reading the kernel's structures shows addresses and other secrets. CAP_BPF alone is not enough for it.",
-    example: none("programs that get such pointers cannot be loaded at all without CAP_PERFMON"),
+    before: "return ((struct bpf_map *)&values)->max_entries;   // loaded with CAP_BPF",
+    after: "return MAX_ENTRIES;",
+    example: asm("SOCKET_FILTER", "r1 = values ll\nr0 = *(u32 *)(r1 + 0)\nr0 = 0\nexit", {
+      maps: values,
+      capabilities: "bpf",
+    }),
   },
   "verifier/needs-gpl": {
     title: "A helper that only GPL-compatible programs may call",
@@ -365,15 +385,28 @@ int prog(struct __sk_buff *skb)
     why: "The helper uses the pointer without a look at it. The program has to check it first, on every path that leads to the call.",
     before: "struct bpf_sock *sk = skb->sk;\nsk = bpf_sk_fullsock(sk);",
     after: "struct bpf_sock *sk = skb->sk;\nif (!sk) return 0;\nsk = bpf_sk_fullsock(sk);",
-    example: none(
-      "pointers to kernel objects that may be NULL are refused by their type before (argument-type)",
-    ),
+    example: c(`
+${KPTR}
+extern struct task_struct *bpf_task_from_pid(int pid) __ksym;
+extern void bpf_task_release(struct task_struct *task) __ksym;
+
+SEC("tc")
+int prog(struct __sk_buff *skb)
+{
+  ${FIND}
+  struct task_struct *old = bpf_kptr_xchg(&v->task, bpf_task_from_pid(1));
+  if (old)
+    bpf_task_release(old);
+  return 0;
+}`),
   },
   "verifier/helper-writes-object": {
     title: "The helper would write into a kernel object",
     why: "The helper fills or changes the memory that it is given; a typed kernel pointer may only be read.",
-    example: none(
-      "6.18 accepts kernel objects only for arguments that helpers read; the check is a second line",
+    example: asm(
+      "SYSCALL",
+      "call bpf_get_current_task_btf\nr1 = r0\nr2 = 8\nr3 = 0\ncall bpf_probe_read_kernel\nr0 = 0\nexit",
+      { flags: { sleepable: true } },
     ),
   },
   "verifier/packet-argument": {
@@ -487,7 +520,26 @@ int prog(struct __sk_buff *skb)
     why: "bpf_timer_init() gets the timer and the map whose value it lies in, so that the timer ends when the map does. With maps in maps the same variable can stand for different maps.",
     before: "bpf_timer_init(&v->timer, &other_map, CLOCK_MONOTONIC);",
     after: "bpf_timer_init(&v->timer, &map, CLOCK_MONOTONIC);",
-    example: none("needs a map of maps whose inner map has a timer; clang objects for it are large"),
+    example: c(`
+struct element { struct bpf_timer timer; };
+struct inner { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 4); __type(key, int); __type(value, struct element); } first SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_HASH_OF_MAPS); __uint(max_entries, 4); __uint(key_size, 4); __array(values, struct inner); } outer SEC(".maps") = {
+  .values = { [1] = &first },
+};
+
+SEC("tc")
+int prog(struct __sk_buff *skb)
+{
+  int one = 1, two = 2;
+  struct inner *map1 = bpf_map_lookup_elem(&outer, &one);
+  struct inner *map2 = bpf_map_lookup_elem(&outer, &two);
+  if (!map1 || !map2)
+    return 0;
+  struct element *element = bpf_map_lookup_elem(map1, &one);
+  if (!element)
+    return 0;
+  return bpf_timer_init(&element->timer, map2, 1);
+}`),
   },
   "verifier/field-pointer": {
     title: "The pointer does not lead to the field",
@@ -548,15 +600,43 @@ int prog(struct __sk_buff *skb)
   return 0;
 }`),
   },
-  "verifier/reference-not-acquired": {
-    title: "What is released is not held",
-    why: "The release helper was given a pointer whose reference the program does not hold at this point.",
-    example: none("arguments without a reference are refused before (release-unreferenced)"),
-  },
   "verifier/two-references": {
     title: "Two arguments carry references",
     why: "A helper gives back or passes on one reference at most; with two the verifier cannot say which of them its result depends on.",
-    example: none("no helper of 6.18 takes two referenced arguments; the check is a second line"),
+    before: "sum = bpf_csum_diff(record1, 8, record2, 8, 0);   // both of bpf_ringbuf_reserve()",
+    after: "__builtin_memcpy(copy, record2, 8);\nsum = bpf_csum_diff(record1, 8, copy, 8, 0);",
+    example: asm(
+      "SCHED_CLS",
+      `r1 = rb ll
+r2 = 8
+r3 = 0
+call bpf_ringbuf_reserve
+if r0 == 0 goto out
+r6 = r0
+*(u64 *)(r6 + 0) = 0
+r1 = rb ll
+r2 = 8
+r3 = 0
+call bpf_ringbuf_reserve
+if r0 == 0 goto one
+r7 = r0
+*(u64 *)(r7 + 0) = 0
+r1 = r6
+r2 = 8
+r3 = r7
+r4 = 8
+r5 = 0
+call bpf_csum_diff
+r1 = r7
+r2 = 0
+call bpf_ringbuf_submit
+one: r1 = r6
+r2 = 0
+call bpf_ringbuf_submit
+out: r0 = 0
+exit`,
+      { maps: { rb: RINGBUF } },
+    ),
   },
   "verifier/helper-argument-value": {
     title: "The argument has a value that the helper does not take",
@@ -570,7 +650,21 @@ int prog(struct __sk_buff *skb)
   "verifier/callback-map": {
     title: "The map's elements cannot be walked",
     why: "bpf_for_each_map_elem() works on arrays and hash tables, per-CPU ones included. Other maps have no order of elements that a program could follow.",
-    example: none("maps without a walk are refused by their type before (map-type)"),
+    before: "bpf_for_each_map_elem(&prefixes, callback, &ctx, 0);   // a trie",
+    after: "bpf_for_each_map_elem(&values, callback, &ctx, 0);     // a hash table or an array",
+    example: c(`
+struct { __uint(type, BPF_MAP_TYPE_LPM_TRIE); __uint(max_entries, 8); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, __u64); __type(value, __u64); } prefixes SEC(".maps");
+
+static long look(void *map, __u64 *key, __u64 *value, void *ctx)
+{
+  return 0;
+}
+
+SEC("tc")
+int prog(struct __sk_buff *skb)
+{
+  return bpf_for_each_map_elem(&prefixes, look, 0, 0);
+}`),
   },
   "verifier/ld-abs-type": {
     title: "Old packet loads in a program that has no packet for them",

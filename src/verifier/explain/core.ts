@@ -286,11 +286,6 @@ int prog(struct __sk_buff *skb)
       "*(u64 *)(r10 - 8) = 0\n*(u64 *)(r10 - 16) = 0\nr2 = *(u32 *)(r1 + 12)\nr2 &= 8\nr3 = r10\nr3 += -16\nr3 += r2\nr4 = 1\nlock *(u64 *)(r3 + 0) += r4\nr0 = 2\nexit",
     ),
   },
-  "verifier/zero-sized-read": {
-    title: "Nothing is read",
-    why: "A helper got stack memory together with a size that may be 0, which it does not accept.",
-    example: none("sizes of 0 are refused before the stack is looked at (size-zero)"),
-  },
   "verifier/spill-size": {
     title: "A pointer is stored in part",
     why: "A pointer is known on the stack only when all its 8 bytes are stored at an address that is divisible by 8.",
@@ -315,20 +310,10 @@ int prog(struct __sk_buff *skb)
   "verifier/stack-pointer-leak": {
     title: "A pointer on the stack is read as data",
     why: "The bytes of an address would become a number that an unprivileged program can pass on.",
-    example: none("the size of the read is refused first (fill-size)"),
-  },
-  "verifier/stack-write-over-pointer": {
-    title: "A variable write could hit a pointer",
-    why: "The exact place of the write is not known. If a pointer lies in its range, an unprivileged program could overwrite it with a number or the other way round.",
-    example: none(
-      "variable stack offsets are refused to unprivileged loaders before (stack-variable-offset)",
-    ),
-  },
-  "verifier/stack-write-uninitialized": {
-    title: "A variable write could initialise a byte, or not",
-    why: "After a write at an unknown place the verifier cannot say which bytes are written. For unprivileged programs all bytes in its range must be written before.",
-    example: none(
-      "variable stack offsets are refused to unprivileged loaders before (stack-variable-offset)",
+    example: asm(
+      "SOCKET_FILTER",
+      "*(u64 *)(r10 - 8) = r10\nr2 = 1\nlock *(u64 *)(r10 - 8) += r2\nr0 = 0\nexit",
+      { capabilities: "unprivileged" },
     ),
   },
   "verifier/stack-write-dynptr": {
@@ -358,7 +343,11 @@ exit`,
   "verifier/invariant": {
     title: "The verifier's ranges contradict each other",
     why: "The known bits and the four ranges of a register always describe the same set of numbers. With the test flag a program that brings them apart is rejected, so that the fault is found; without it the register counts as unknown.",
-    example: none("a known program that breaks the ranges would be a fault of the verifier"),
+    example: asm(
+      "XDP",
+      "call bpf_get_prandom_u32\nr0 &= 1\nif w0 <= w0 goto out\nr0 = 1\nout: r0 = 2\nexit",
+      { flags: { testRegInvariants: true } },
+    ),
   },
   "verifier/return-leaks-pointer": {
     title: "The program returns an address",
@@ -458,6 +447,26 @@ int prog(struct __sk_buff *skb)
   return 0;
 }`),
   },
+  "verifier/ld-abs-in-callback": {
+    title: "An old packet load in a callback",
+    why: "LD_ABS and LD_IND end the function when the packet is too short. A callback that ends that way would return a wrong value to the helper that called it, so they are refused there. Linux 6.18 has no words of its own for it: it fails to find where the result of the callback comes from.",
+    notes:
+      "Later kernels, and updates of older ones, say `cannot use BPF_LD_[ABS|IND] within callback`, and refuse functions that callbacks call, too.",
+    example: c(`
+unsigned long long load_byte(void *skb, unsigned long long offset) asm("llvm.bpf.load.byte");
+
+static long look(__u32 index, void *ctx)
+{
+  struct __sk_buff **skb = ctx;
+  return load_byte(*skb, index) == 0;
+}
+
+SEC("tc")
+int prog(struct __sk_buff *skb)
+{
+  return bpf_loop(4, look, &skb, 0);
+}`),
+  },
   "verifier/ld-abs-context": {
     title: "r6 does not hold the context",
     why: "The old packet loads LD_ABS and LD_IND take the packet from r6, which must be the program's context at that instruction.",
@@ -477,7 +486,7 @@ int prog(struct __sk_buff *skb)
   },
   "verifier/internal": {
     title: "The verifier contradicts itself",
-    why: "A check that can never fail has failed. The program may be fine.",
+    why: "A check that can never fail has failed: Linux keeps some behind others that refuse the same programs first, and so do we. The program may be fine.",
     example: none("there is no program known that provokes it"),
   },
 };

@@ -175,8 +175,12 @@ int prog(void *ctx)
   "verifier/kfunc-arg-type": {
     title: "The memory passed to a kernel function has an unfit type",
     why: "For a parameter that points to plain memory, the type must consist of numbers: a pointer in it could be forged by the program.",
-    example: none(
-      "functions that are open to programs have fit parameters; the check is for those who add functions",
+    before: "struct task_struct copy;\nbpf_task_acquire(&copy);",
+    after: "bpf_task_acquire(bpf_get_current_task_btf());",
+    example: asm(
+      "SYSCALL",
+      "*(u64 *)(r10 - 8) = 0\nr1 = r10\nr1 += -8\ncall bpf_task_acquire\nr0 = 0\nexit",
+      { flags: { sleepable: true } },
     ),
   },
   "verifier/kfunc-context": {
@@ -302,11 +306,6 @@ int prog(struct __sk_buff *skb)
       { maps: { rb: RINGBUF } },
     ),
   },
-  "verifier/not-acquired": {
-    title: "The reference is not held",
-    why: "The kernel function gives back a reference that the program does not hold at this point.",
-    example: none("arguments without a reference are refused before (release-unreferenced)"),
-  },
   "verifier/object-expected": {
     title: "The kernel function wants an object of the program",
     why: "Objects come from bpf_obj_new() or out of a list, tree or kptr. The register holds some other pointer.",
@@ -324,15 +323,6 @@ int prog(struct __sk_buff *skb)
   bpf_spin_unlock(&lock);
   return NEW() != 0;
 }`),
-  },
-  "verifier/object-unreferenced": {
-    title: "The object belongs to somebody else now",
-    why: "Once it is in a list or tree, an object is owned by that: the program's pointer can be read through until the lock is released, but not dropped or inserted again.",
-    before: "bpf_list_push_front(&head, &n->list);\nbpf_obj_drop(n);",
-    after: "bpf_list_push_front(&head, &n->list);",
-    example: none(
-      "a pointer to an object that is in a list counts as non-owning and is refused for that before (object-expected)",
-    ),
   },
   "verifier/object-type": {
     title: "No structure to make an object of",
@@ -404,22 +394,6 @@ int prog(struct __sk_buff *skb)
       "XDP",
       `${VALUE}\nr6 = r0\nr1 = r0\nr2 = 16\nr3 = 0\nr4 = r10\nr4 += -28\ncall bpf_dynptr_from_mem\nout: r0 = 2\nexit`,
       { maps: values },
-    ),
-  },
-  "verifier/dynptr-const": {
-    title: "The dynptr was given read-only",
-    why: "The dynptr of a callback, such as that of bpf_user_ringbuf_drain(), belongs to the kernel; functions that would change it refuse it.",
-    example: none(
-      "the functions that 6.18 offers for a callback's dynptr only read it; the check is a second line",
-    ),
-  },
-  "verifier/dynptr-type": {
-    title: "The wrong kind of dynptr",
-    why: "Only a dynptr from bpf_ringbuf_reserve_dynptr() can be submitted or discarded; only one over a packet can be asked for packet things.",
-    before: "bpf_dynptr_from_mem(value, 16, 0, &ptr);\nbpf_ringbuf_submit_dynptr(&ptr, 0);",
-    after: "bpf_ringbuf_reserve_dynptr(&rb, 16, 0, &ptr);\nbpf_ringbuf_submit_dynptr(&ptr, 0);",
-    example: none(
-      "releases of another dynptr are refused before, since nothing is held (release-unreferenced)",
     ),
   },
   "verifier/dynptr-overwritten": {
@@ -699,9 +673,25 @@ int prog(struct __sk_buff *skb)
     before: "bpf_spin_unlock(&lock);\nbpf_rbtree_remove(&root, first);",
     after:
       "struct bpf_rb_node *first = bpf_rbtree_first(&root);\nif (first) bpf_rbtree_remove(&root, first);\nbpf_spin_unlock(&lock);",
-    example: none(
-      "it takes a pointer to a node that is neither held nor under the lock, which other checks find first",
-    ),
+    example: c(`
+${TREE}
+
+SEC("tc")
+int prog(struct __sk_buff *skb)
+{
+  struct bpf_rb_node *first;
+  bpf_spin_lock(&lock);
+  first = bpf_rbtree_first(&root);
+  bpf_spin_unlock(&lock);
+  if (!first)
+    return 0;
+  bpf_spin_lock(&lock);
+  first = bpf_rbtree_remove(&root, first);
+  bpf_spin_unlock(&lock);
+  if (first)
+    bpf_obj_drop_impl((char *)first - bpf_core_field_offset(struct node, links), 0);
+  return 0;
+}`),
   },
   "verifier/graph-callback": {
     title: "The tree is changed in its own callback",

@@ -91,7 +91,24 @@ exit`,
   "verifier/exception-callback": {
     title: "The exception callback is missing or unfit",
     why: "A declaration tag names the function that runs after bpf_throw(). It must be in the function table, be global, take one number and return one; and there can be only one.",
-    example: none("needs BTF with a tag that names a function without code"),
+    example: c(`
+__noinline int first(unsigned long long cookie)
+{
+  return (int)cookie;
+}
+
+__noinline int second(unsigned long long cookie)
+{
+  return (int)cookie + 1;
+}
+
+SEC("tc")
+__attribute__((btf_decl_tag("exception_callback:first")))
+__attribute__((btf_decl_tag("exception_callback:second")))
+int prog(struct __sk_buff *skb)
+{
+  return 0;
+}`),
     notes: "bpf_throw() exists since Linux 6.7.",
   },
   "verifier/bad-jump": {
@@ -241,14 +258,31 @@ int prog(struct __sk_buff *skb)
   "verifier/tail-call-in-callback": {
     title: "A tail call in the exception callback",
     why: "When the exception callback runs, the program's frames are gone; another program cannot continue from there.",
-    example: none(
-      "only a call in dead code gets that far: a live one has no context to pass on, and is refused for that",
-    ),
-  },
-  "verifier/ld-abs-in-callback": {
-    title: "An old packet load in a callback",
-    why: "LD_ABS and LD_IND end the function when the packet is too short. A callback that ends that way would return a wrong value to the helper that called it, so they are refused there.",
-    example: none("clang has no C for LD_ABS in callbacks; hand-written code with function BTF provokes it"),
+    example: c(`
+struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 1); __uint(key_size, 4); __uint(value_size, 4); } programs SEC(".maps");
+extern void bpf_throw(unsigned long long cookie) __ksym;
+
+static __noinline int next(void)
+{
+  int never;
+  asm volatile("%0 = 0" : "=r"(never));
+  if (never)
+    bpf_tail_call(0, &programs, 0);
+  return 0;
+}
+
+__noinline int rescue(unsigned long long cookie)
+{
+  return next();
+}
+
+SEC("tc")
+__attribute__((btf_decl_tag("exception_callback:rescue")))
+int prog(struct __sk_buff *skb)
+{
+  bpf_throw(1);
+  return 0;
+}`),
   },
   "verifier/throw-in-callback": {
     title: "bpf_throw() in a callback",

@@ -163,10 +163,7 @@ export class HelperCalls {
       released = releaseReference(env, call.refObjId);
     }
     if (!released) {
-      env.fail(
-        "verifier/reference-not-acquired",
-        `func bpf_${name}#${id} reference has not been acquired before`,
-      );
+      env.fail("verifier/internal", `func bpf_${name}#${id} reference has not been acquired before`);
     }
   }
 

@@ -120,7 +120,7 @@ function release(env: VerifierEnv, meta: CallMeta): void {
 }
 
 function notAcquired(env: VerifierEnv, name: string, id: number): never {
-  env.fail("verifier/not-acquired", `kfunc ${name}#${id} reference has not been acquired before`);
+  env.fail("verifier/internal", `kfunc ${name}#${id} reference has not been acquired before`);
 }
 
 /** Without a callback of the program's own, the cookie is what the program returns. */

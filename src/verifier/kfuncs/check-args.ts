@@ -222,7 +222,7 @@ function noteObject(env: VerifierEnv, meta: CallMeta, row: number): void {
 
 function checkReferenced(env: VerifierEnv, row: number): void {
   if (env.mem.i32[row + REF_OBJ_ID] !== 0) return;
-  env.fail("verifier/object-unreferenced", "allocated object must be referenced");
+  env.fail("verifier/internal", "allocated object must be referenced");
 }
 
 function checkAllocObject(env: VerifierEnv, meta: CallMeta, index: number): void {

@@ -100,16 +100,13 @@ export function checkDynptrUse(env: VerifierEnv, n: number, insn: number, use: D
     return;
   }
   if (type === RegType.CONST_PTR_TO_DYNPTR && !use.constant) {
-    env.fail("verifier/dynptr-const", "cannot pass pointer to const bpf_dynptr, the helper mutates it");
+    env.fail("verifier/internal", "cannot pass pointer to const bpf_dynptr, the helper mutates it");
   }
   if (!isInitialized(env, row)) {
     env.fail("verifier/dynptr-uninitialized", `Expected an initialized dynptr as arg #${n - 1}`);
   }
   if (use.type !== DynptrType.INVALID && env.mem.i32[dynptrRow(env, n) + A] !== use.type) {
-    env.fail(
-      "verifier/dynptr-type",
-      `Expected a dynptr of type ${dynptrTypeName(use.type)} as arg #${n - 1}`,
-    );
+    env.fail("verifier/internal", `Expected a dynptr of type ${dynptrTypeName(use.type)} as arg #${n - 1}`);
   }
   markRead(env, row);
 }
