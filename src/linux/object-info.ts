@@ -10,6 +10,14 @@ export function objectInfo(sys: Sys, fd: Fd, length: number): DataView | undefin
   return result < 0 ? undefined : new DataView(info.buffer);
 }
 
+/** As {@link objectInfo}, of a descriptor that is known to be of such an object. @throws BpfError `linux/…`. */
+export function knownInfo(sys: Sys, fd: Fd, length: number): DataView {
+  const info = new Uint8Array(length);
+  const input = { bpfFd: fd, infoLen: length, info };
+  sys.bpf("BPF_OBJ_GET_INFO_BY_FD", input, { doing: `asking about ${fd.what}`, subject: fd.what });
+  return new DataView(info.buffer);
+}
+
 /** Pins an object in a bpf filesystem. @throws BpfError `linux/…`. */
 export function pinObject(sys: Sys, fd: Fd, path: string, what: string): void {
   const input = { pathname: cString(path), bpfFd: fd };

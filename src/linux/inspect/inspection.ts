@@ -22,7 +22,7 @@ import { idsOf, type ObjectKind, openId, openPin } from "./ids.ts";
 import { KernelBtfs } from "./kernel-btfs.ts";
 import { linkInfo } from "./link-info.ts";
 import { mapInfo } from "./map-info.ts";
-import { findOwners } from "./owners.ts";
+import { findOwners, kindOfFd } from "./owners.ts";
 import { pinAll, unpin } from "./pins.ts";
 import { programInfo } from "./program-info.ts";
 
@@ -45,8 +45,7 @@ export class Inspection implements LinuxInspection {
 
   *links(): IterableIterator<LinkInfo> {
     for (const fd of this.opened("link")) {
-      const info = linkInfo(this.context.sys, fd);
-      if (info !== undefined) yield info;
+      yield linkInfo(this.context.sys, fd);
     }
   }
 
@@ -84,7 +83,7 @@ export class Inspection implements LinuxInspection {
       return linuxMap(context, spec, btf, fd);
     } catch (error) {
       fd.close();
-      throw error instanceof TypeError ? wrongKind("map", reference) : error;
+      throw error;
     }
   }
 
@@ -97,7 +96,7 @@ export class Inspection implements LinuxInspection {
       return new LinuxProgram(context, { ...NO_SOURCE, name: info.name, type: info.type }, fd, "", new Map());
     } catch (error) {
       fd.close();
-      throw error instanceof TypeError ? wrongKind("program", reference) : error;
+      throw error;
     }
   }
 
@@ -105,10 +104,6 @@ export class Inspection implements LinuxInspection {
     const { context } = this;
     const fd = this.open("link", reference);
     const info = linkInfo(context.sys, fd);
-    if (info === undefined) {
-      fd.close();
-      throw wrongKind("link", reference);
-    }
     // The kernel's kinds of links are fewer than ours of attachments.
     const facts = {
       kind: LINK_KINDS[info.type] ?? "trace",
@@ -163,7 +158,16 @@ export class Inspection implements LinuxInspection {
 
   private open(kind: "map" | "program" | "link", reference: ObjectReference): Fd {
     const { sys } = this.context;
-    if ("pin" in reference) return openPin(sys, reference.pin);
+    if ("pin" in reference) {
+      const fd = openPin(sys, reference.pin);
+      const found = kindOfFd(fd);
+      if (found === undefined || found === kind) return fd;
+      fd.close();
+      throw new BpfError("linux/invalid", `what is pinned at ${reference.pin} is a ${found}, no ${kind}`, {
+        errno: "EINVAL",
+        subject: reference.pin,
+      });
+    }
     const id =
       "id" in reference ? reference.id : this.idOf(kind === "map" ? "map" : "program", reference.name);
     const fd = openId(sys, kind, id);
@@ -242,9 +246,4 @@ function unknownType(kind: string, id: number, type: number): BpfError {
     subject: String(id),
     hint: "it is newer than this version of skep",
   });
-}
-
-function wrongKind(kind: string, reference: ObjectReference): BpfError {
-  const at = "pin" in reference ? reference.pin : "id" in reference ? `id ${reference.id}` : reference.name;
-  return new BpfError("linux/invalid", `what is at ${at} is no ${kind}`, { errno: "EINVAL", subject: at });
 }

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { ATTACH_TYPES, type AttachTypeName } from "../../abi/index.ts";
 import type { LinkInfo } from "../../object/index.ts";
-import { fixedText, objectInfo } from "../object-info.ts";
+import { fixedText, knownInfo } from "../object-info.ts";
 import type { Fd, Sys } from "../sys/index.ts";
 
 type Form = "u32" | "s32" | "u64";
@@ -124,10 +124,9 @@ function kprobeRow(name: string): LinkRow {
   };
 }
 
-/** What the kernel says of a link; undefined when the descriptor is none of a link. */
-export function linkInfo(sys: Sys, fd: Fd): LinkInfo | undefined {
-  const plain = objectInfo(sys, fd, SIZE);
-  if (plain === undefined) return undefined;
+/** What the kernel says of a link. */
+export function linkInfo(sys: Sys, fd: Fd): LinkInfo {
+  const plain = knownInfo(sys, fd, SIZE);
   const typeId = plain.getUint32(0, true);
   const row = LINK_ROWS[typeId];
   const facts = { id: plain.getUint32(4, true), programId: plain.getUint32(8, true) };

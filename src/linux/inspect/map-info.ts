@@ -1,6 +1,6 @@
 import { MAP_TYPES, type MapTypeName } from "../../abi/index.ts";
 import type { MapInfo } from "../../object/index.ts";
-import { fixedText, objectInfo } from "../object-info.ts";
+import { fixedText, knownInfo } from "../object-info.ts";
 import type { Fd, Sys } from "../sys/index.ts";
 import { fdFacts } from "./owners.ts";
 
@@ -21,10 +21,9 @@ const AT = {
 const SIZE = 88;
 const NAME_BYTES = 16;
 
-/** What the kernel says of a map. @throws TypeError when the descriptor is none of a map. */
+/** What the kernel says of a map. */
 export function mapInfo(sys: Sys, fd: Fd): MapInfo {
-  const info = objectInfo(sys, fd, SIZE);
-  if (info === undefined) throw new TypeError(`${fd.what} is no map`);
+  const info = knownInfo(sys, fd, SIZE);
   const u32 = (at: number): number => info.getUint32(at, true);
   const { memlock = 0, frozen = 0 } = fdFacts(fd);
   return {

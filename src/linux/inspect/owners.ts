@@ -11,6 +11,11 @@ export function fdFacts(fd: Fd): Readonly<Record<string, number>> {
   return factsIn(read(`/proc/self/fdinfo/${fd.number}`));
 }
 
+/** The kind of object that a descriptor is of; undefined where /proc does not say. */
+export function kindOfFd(fd: Fd): ObjectKind | undefined {
+  return kindIn(read(`/proc/self/fdinfo/${fd.number}`));
+}
+
 /**
  * Looks at the descriptors of every process. Those that end meanwhile, or that this user may not look into, are left out;
  * so are the descriptors of this process which `isOwn` says were opened to look.
@@ -30,8 +35,7 @@ export function findOwners(isOwn: (fd: number) => boolean): Readonly<Record<Obje
     for (const fd of list(`/proc/${pid}/fdinfo`)) {
       if (pid === process.pid && isOwn(Number(fd))) continue;
       const text = read(`/proc/${pid}/fdinfo/${fd}`);
-      // Links and perf events name their program too: the first of these lines says what the descriptor is.
-      const kind = ORDER.find((candidate) => text.includes(`\n${fdinfoKey(candidate)}:`));
+      const kind = kindIn(text);
       if (kind === undefined) continue;
       const id = factsIn(text)[fdinfoKey(kind)];
       owner ??= { pid, command: read(`/proc/${pid}/comm`).trim() };
@@ -44,7 +48,12 @@ export function findOwners(isOwn: (fd: number) => boolean): Readonly<Record<Obje
   return found;
 }
 
+/** Links name their program too: the first of these that has a line says what the descriptor is. */
 const ORDER: readonly ObjectKind[] = ["link", "program", "map", "btf"];
+
+function kindIn(text: string): ObjectKind | undefined {
+  return ORDER.find((kind) => text.includes(`\n${fdinfoKey(kind)}:`));
+}
 
 function factsIn(text: string): Record<string, number> {
   return Object.fromEntries(

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { PROGRAM_TYPES, type ProgramTypeName } from "../../abi/index.ts";
 import { toHex } from "../../base/index.ts";
 import type { ProgramInfo } from "../../object/index.ts";
-import { fixedText, objectInfo } from "../object-info.ts";
+import { fixedText, knownInfo } from "../object-info.ts";
 import type { Fd, Sys } from "../sys/index.ts";
 import type { KernelBtfs } from "./kernel-btfs.ts";
 import { fdFacts } from "./owners.ts";
@@ -34,10 +34,9 @@ const TAG_BYTES = 8;
 const NAME_BYTES = 16;
 const FUNC_INFO_BYTES = 8;
 
-/** What the kernel says of a program. @throws BpfError when the descriptor is none of a program. */
+/** What the kernel says of a program. */
 export function programInfo(sys: Sys, fd: Fd, btfs: KernelBtfs): ProgramInfo {
-  const plain = objectInfo(sys, fd, SIZE);
-  if (plain === undefined) throw new TypeError(`${fd.what} is no program`);
+  const plain = knownInfo(sys, fd, SIZE);
   const typeId = plain.getUint32(AT.type, true);
   const mapIds = new Uint32Array(plain.getUint32(AT.mapCount, true));
   const func = new Uint8Array(plain.getUint32(AT.funcInfoCount, true) > 0 ? FUNC_INFO_BYTES : 0);

@@ -80,7 +80,16 @@ export class LinuxMap implements LinuxMapPort {
     return nextKey;
   }
 
+  /** Hash tables and arrays are read in batches (Linux 5.6): values are those of when their batch was read. */
   *entries(): IterableIterator<[key: Uint8Array, value: Uint8Array]> {
+    const first = BATCHED.has(this.type) ? this.nextBatch(undefined) : undefined;
+    if (first !== undefined) {
+      for (let batch: MapBatch | undefined = first; batch !== undefined; ) {
+        for (const [i, key] of batch.keys.entries()) yield [key, batch.values[i]];
+        batch = batch.next && this.nextBatch(batch.next);
+      }
+      return;
+    }
     // The next key is fetched before the loop body can delete this one, which would start the walk again.
     for (let key = this.nextKey(); key !== undefined; ) {
       const value = this.lookup(key);
@@ -172,6 +181,23 @@ export class LinuxMap implements LinuxMapPort {
     return value;
   }
 
+  /** A batch of a walk; undefined at its start where the kernel has no batches for this map. */
+  private nextBatch(cursor: Uint8Array | undefined): MapBatch | undefined {
+    const room = Math.max(1, Math.floor(BATCH_BYTES / Math.max(1, this.valueBytes)));
+    let count = Math.min(BATCH_COUNT, room, Math.max(1, this.spec.maxEntries));
+    for (;;) {
+      try {
+        return this.lookupBatch(count, cursor);
+      } catch (error) {
+        if (!(error instanceof BpfError)) throw error;
+        // One bucket of the hash table has more than was asked for.
+        if (error.errno === "ENOSPC" && count < this.spec.maxEntries) count *= 2;
+        else if (cursor === undefined && NO_BATCH.has(error.errno ?? "")) return undefined;
+        else throw error;
+      }
+    }
+  }
+
   private readBatch(
     command: "BPF_MAP_LOOKUP_BATCH" | "BPF_MAP_LOOKUP_AND_DELETE_BATCH",
     count: number,
@@ -243,6 +269,20 @@ export class LinuxMap implements LinuxMapPort {
     return linuxError(result, { doing: `${doing} map '${this.name}'`, command, subject: this.name });
   }
 }
+
+/** Where deleting a key does not lead a walk in batches astray: the cursor is a bucket, or an index. */
+const BATCHED: ReadonlySet<MapTypeName> = new Set([
+  "BPF_MAP_TYPE_HASH",
+  "BPF_MAP_TYPE_PERCPU_HASH",
+  "BPF_MAP_TYPE_LRU_HASH",
+  "BPF_MAP_TYPE_LRU_PERCPU_HASH",
+  "BPF_MAP_TYPE_ARRAY",
+  "BPF_MAP_TYPE_PERCPU_ARRAY",
+]);
+const BATCH_COUNT = 1024;
+const BATCH_BYTES = 1 << 20;
+/** Answers of kernels that have no batches for a type of map: 5.10 has none for per-CPU arrays. */
+const NO_BATCH: ReadonlySet<string> = new Set(["ENOTSUPP", "EOPNOTSUPP", "EINVAL"]);
 
 const UPDATE_FLAGS = { any: 0, noexist: 1, exist: 2 } as const;
 const BPF_F_RDONLY_PROG = 1 << 7;
