@@ -62,6 +62,9 @@ export function sectionRows(): readonly SectionRow[] {
     row("uretprobe.multi+", "KPROBE", "BPF_TRACE_UPROBE_MULTI"),
     row("uprobe.multi.s+", "KPROBE", "BPF_TRACE_UPROBE_MULTI", "sleepable"),
     row("uretprobe.multi.s+", "KPROBE", "BPF_TRACE_UPROBE_MULTI", "sleepable"),
+    // Of libbpf 1.6.
+    row("uprobe.session+", "KPROBE", "BPF_TRACE_UPROBE_SESSION"),
+    row("uprobe.session.s+", "KPROBE", "BPF_TRACE_UPROBE_SESSION", "sleepable"),
     row("ksyscall+", "KPROBE"),
     row("kretsyscall+", "KPROBE"),
     row("usdt+", "KPROBE", undefined, "usdt"),

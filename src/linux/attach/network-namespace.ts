@@ -4,7 +4,10 @@ import { withOpened } from "./opened.ts";
 
 type NamespaceKind = "sk-lookup" | "flow-dissector";
 
-/** What attaches to a network namespace: one program for all its sockets or packets (Linux 5.9, 5.8). */
+/**
+ * What attaches to a network namespace: one program for all its sockets or packets (Linux 5.9, 5.8). As with libbpf, never
+ * by the section alone: the namespace may be the whole machine's.
+ */
 function inNamespace<Kind extends NamespaceKind>(
   kind: Kind,
   attachType: "BPF_SK_LOOKUP" | "BPF_FLOW_DISSECTOR",
@@ -17,8 +20,6 @@ function inNamespace<Kind extends NamespaceKind>(
         createLink(context, program, { kind, target: name, attachType }, { target: fd }),
       );
     },
-    // Nothing but the namespace can be meant, and the process is in one.
-    fromSection: () => ({}),
   };
 }
 
