@@ -62,7 +62,7 @@ describe.skipIf(reason !== undefined)(`hooks inside of Linux ${reason ?? ""}`, (
   }
 
   async function load(options: LoadOptions): Promise<LinuxCollection> {
-    return kernel.load(object(), options);
+    return kernel.load(object(), { structOps: [], ...options });
   }
 
   const read = (collection: LinuxCollection, name: string) => Number(collection.globals.get(name)?.get());

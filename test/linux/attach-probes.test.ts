@@ -5,6 +5,7 @@ import { functionOffset, openBinary } from "../../src/linux/binary/index.ts";
 import type { LinuxContext, RunningKernel } from "../../src/linux/index.ts";
 import type { FeatureName } from "../../src/linux/load/features.ts";
 import { usdtPlaces } from "../../src/linux/usdt/index.ts";
+import { versionCode } from "../../src/linux/version.ts";
 import { type AttachOptions, type LinuxCollection, readObject } from "../../src/object/index.ts";
 import { codeOf, openRunningKernel, whyNoLinux } from "./open.ts";
 import { finish, ProbedProgram, whyNoCompiler } from "./probed.ts";
@@ -146,6 +147,16 @@ describe.skipIf(reason !== undefined)(`probes in user space on Linux ${reason ??
       expect(await probe("enter_multi", to)).toMatchObject({ hits: 3 * TIMES });
       expect(await probe("enter_multi", { ...to, pattern: "?lain" }, true)).toMatchObject({ hits: TIMES });
       expect(await probe("enter_getpp", undefined)).toMatchObject({ hits: TIMES });
+    });
+
+    it("sees calls and returns of one session", async ({ skip }) => {
+      if (kernel.context.facts.versionCode < versionCode("6.13")) skip("needs Linux 6.13");
+      const to = { kind: "uprobe-multi", binary: program.path, functions: ["plain"], cookies: [5] } as const;
+      expect(await probe("session", to)).toMatchObject({
+        hits: 2 * TIMES,
+        cookies: 5 * TIMES,
+        returns: SUM * 2,
+      });
     });
 
     it("says what is wrong", async ({ skip }) => {

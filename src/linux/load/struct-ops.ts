@@ -1,4 +1,4 @@
-import { MAP_TYPES } from "../../abi/index.ts";
+import { ATTACH_TYPE_SINCE, MAP_TYPES } from "../../abi/index.ts";
 import { BpfError } from "../../base/index.ts";
 import {
   type Btf,
@@ -13,6 +13,7 @@ import type { LinuxContext } from "../context.ts";
 import { LinuxMap } from "../maps/linux-map.ts";
 import type { LinuxProgram } from "../program.ts";
 import type { Fd } from "../sys/index.ts";
+import { orTooOld } from "../too-old.ts";
 import type { KernelBtf } from "./kernel-facts.ts";
 
 const BPF_F_LINK = 1 << 13;
@@ -87,27 +88,44 @@ export function createStructOps(
     variables: [],
     frozen: false,
   };
-  const fd = context.sys.bpfFd(
-    "BPF_MAP_CREATE",
-    {
-      mapType: MAP_TYPES[spec.type].id,
-      keySize: 4,
-      valueSize: spec.valueSize,
-      maxEntries: 1,
-      mapFlags: spec.flags,
-      mapName: spec.name,
-      btfFd,
-      btfVmlinuxValueTypeId: layout.valueType,
-      valueTypeBtfObjFd: module,
-    },
-    {
-      doing: `creating struct_ops '${variable.name}' (${variable.structName})`,
-      what: `struct_ops '${variable.name}'`,
-      needs: ["CAP_BPF", "CAP_PERFMON"],
-      subject: variable.name,
-    },
+  return new StructOpsMap(
+    context,
+    variable,
+    layout,
+    createFd(context, spec, layout, { btfFd, module }),
+    spec,
   );
-  return new StructOpsMap(context, variable, layout, fd, spec);
+}
+
+function createFd(
+  context: LinuxContext,
+  spec: MapSpec,
+  layout: KernelLayout,
+  fds: { readonly btfFd: Fd | undefined; readonly module: Fd | undefined },
+): Fd {
+  const doing = `creating struct_ops '${spec.name}'`;
+  try {
+    return context.sys.bpfFd(
+      "BPF_MAP_CREATE",
+      {
+        mapType: MAP_TYPES[spec.type].id,
+        keySize: 4,
+        valueSize: spec.valueSize,
+        maxEntries: 1,
+        mapFlags: spec.flags,
+        mapName: spec.name,
+        btfFd: fds.btfFd,
+        btfVmlinuxValueTypeId: layout.valueType,
+        valueTypeBtfObjFd: fds.module,
+      },
+      { doing, what: `struct_ops '${spec.name}'`, needs: ["CAP_BPF", "CAP_PERFMON"], subject: spec.name },
+    );
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+    throw orTooOld(context.facts, error, doing, [
+      spec.flags & BPF_F_LINK ? ATTACH_TYPE_SINCE.BPF_STRUCT_OPS : undefined,
+    ]);
+  }
 }
 
 function kernelLayout(context: LinuxContext, variable: StructOpsSpec, btf: Btf): KernelLayout {
