@@ -30,6 +30,8 @@ export interface MapShape {
 
 export interface MapCase extends MapShape {
   readonly name: string;
+  /** First Linux that answers so, where older ones differ. */
+  readonly since?: string;
   readonly inners?: readonly MapShape[];
   readonly steps: readonly MapStep[];
 }
@@ -155,6 +157,7 @@ export const MAP_CASES: readonly MapCase[] = [
   },
   {
     name: "array: frozen",
+    since: "6.5",
     type: "BPF_MAP_TYPE_ARRAY",
     key: 4,
     value: 4,
@@ -170,6 +173,7 @@ export const MAP_CASES: readonly MapCase[] = [
   },
   {
     name: "array: read-only for the host",
+    since: "6.5",
     type: "BPF_MAP_TYPE_ARRAY",
     key: 4,
     value: 4,
