@@ -10,14 +10,17 @@ export function runProgram(sys: Sys, program: LinuxProgram, input: RunInput): Ru
   const onCpu = cpu !== undefined && program.type === "BPF_PROG_TYPE_RAW_TRACEPOINT";
   using _pinned = cpu === undefined || onCpu ? undefined : pinnedTo(sys, cpu);
   const dataOut = data && new Uint8Array(data.length + GROWTH);
-  const ctxOut = ctx && new Uint8Array(ctx.length);
+  // These two take a context and refuse a place for it; syscall programs change the one that they are given.
+  const inPlace = program.type === "BPF_PROG_TYPE_SYSCALL" || program.type === "BPF_PROG_TYPE_RAW_TRACEPOINT";
+  const ctxIn = inPlace ? ctx?.slice() : ctx;
+  const ctxOut = ctx && !inPlace ? new Uint8Array(Math.max(ctx.length, CTX_ROOM)) : undefined;
   const answer = sys.tryBpf("BPF_PROG_TEST_RUN", {
     progFd: program.handle,
     dataIn: data,
     dataSizeIn: data?.length,
     dataOut,
     dataSizeOut: dataOut?.length,
-    ctxIn: ctx,
+    ctxIn,
     ctxSizeIn: ctx?.length,
     ctxOut,
     ctxSizeOut: ctxOut?.length,
@@ -40,6 +43,7 @@ export function runProgram(sys: Sys, program: LinuxProgram, input: RunInput): Ru
     durationNs: answer.field("duration"),
     ...(dataOut && { data: dataOut.slice(0, answer.field("dataSizeOut")) }),
     ...(ctxOut && { ctx: ctxOut.slice(0, answer.field("ctxSizeOut")) }),
+    ...(inPlace && ctxIn && { ctx: ctxIn }),
   };
 }
 
@@ -68,5 +72,7 @@ function pinnedTo(sys: Sys, cpu: number): Disposable {
 /** Room for 8192 CPUs. */
 const CPU_SET_BYTES = 1024;
 const BPF_F_TEST_RUN_ON_CPU = 1;
+/** No context is longer; the kernel gives all of one, also where less came in. */
+const CTX_ROOM = 256;
 /** The most a program can grow a packet by: `bpf_skb_change_tail` stops at 16 KiB and some. */
 const GROWTH = 20 * 1024;
