@@ -109,12 +109,16 @@ export interface AttachTargets {
     readonly session?: boolean;
   };
   uprobe: {
-    /** Path of an ELF file, or a library's name such as `"libc.so.6"`. */
+    /**
+     * Path of an ELF file; or the name of a library (`"libc.so.6"`) or program (`"bash"`), looked for as the loader and the
+     * shell do. With `pid`, a library that the process has mapped comes first.
+     */
     readonly binary: string;
+    /** Name, `NAME@VERSION` or `NAME@@VERSION`. */
     readonly function?: string;
     /** File offset; behind `function` when both are given. */
     readonly offset?: number | bigint;
-    /** Only this process; default: all. */
+    /** Only this process, of which perf events see the first thread only (`uprobe-multi` sees all); default: all. */
     readonly pid?: number;
     readonly retprobe?: boolean;
     readonly cookie?: Cookie;
@@ -134,6 +138,7 @@ export interface AttachTargets {
     /** Linux 6.13. */
     readonly session?: boolean;
   };
+  /** Needs the maps of bpf/usdt.bpf.h in the program; before Linux 5.15, libraries need a `pid`. */
   usdt: {
     readonly binary: string;
     readonly provider: string;

@@ -1,3 +1,4 @@
+import type { AttachTypeName } from "../../abi/index.ts";
 import { BpfError } from "../../base/index.ts";
 import type { AttachTargets, Link } from "../../object/index.ts";
 import { binaryPath, functionOffset, openBinary } from "../binary/index.ts";
@@ -80,7 +81,7 @@ export function attachUprobe(context: LinuxContext, program: LinuxProgram, place
       subject: program.name,
     });
   }
-  if (program.attachType !== undefined) throw forMulti(program);
+  if (program.attachType !== undefined && FOR_MANY.has(program.attachType)) throw forMulti(program);
   const event = openPerfEvent(
     context,
     program,
@@ -99,6 +100,8 @@ export function attachUprobe(context: LinuxContext, program: LinuxProgram, place
   );
   return attachToPerfEvent(context, program, { kind, target, cookie }, event);
 }
+
+const FOR_MANY: ReadonlySet<AttachTypeName> = new Set(["BPF_TRACE_UPROBE_MULTI", "BPF_TRACE_UPROBE_SESSION"]);
 
 function forMulti(program: LinuxProgram): BpfError {
   return new BpfError(
