@@ -60,6 +60,8 @@ export class VerifierEnv {
   /** Unaligned accesses reject. */
   readonly strictAlignment: boolean;
   readonly gplCompatible: boolean;
+  /** Functions of the program that this one is attached to; undefined: there is none, or it is not accepted itself. */
+  readonly targetSubprogs: readonly Subprog[] | undefined;
 
   // -- the walk -------------------------------------------------------------------------------------------------------
   /** The state being walked. */
@@ -150,6 +152,7 @@ export class VerifierEnv {
     this.strictAlignment = (init.program.flags.strictAlignment ?? false) && !init.program.flags.anyAlignment;
     this.testRegInvariants = init.program.flags.testRegInvariants ?? false;
     this.gplCompatible = init.gplCompatible;
+    this.targetSubprogs = init.targetSubprogs;
   }
 
   /** Row of register `n` in the innermost frame. */
@@ -250,4 +253,5 @@ export interface VerifierEnvInit {
   /** What the walk says when it reaches an instruction with reserved fields set; default: nothing is wrong. */
   readonly findings?: ReadonlyMap<number, Diagnostic>;
   readonly gplCompatible: boolean;
+  readonly targetSubprogs?: readonly Subprog[] | undefined;
 }

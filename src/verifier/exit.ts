@@ -2,6 +2,7 @@ import { type AttachTypeName, contextOf } from "../abi/index.ts";
 import { prototypeOf } from "../btf/index.ts";
 import { skipModifiers } from "./access/btf-walk.ts";
 import { checkUnmodified } from "./access/memory-region.ts";
+import { attachTypeOf, programTypeOf } from "./access/program-type.ts";
 import { BTF_KERNEL, type VerifierEnv } from "./env.ts";
 import {
   A,
@@ -65,8 +66,13 @@ export function checkReturnCode(env: VerifierEnv, n: number, name: string): void
   }
   if (inException && env.program.type === "BPF_PROG_TYPE_STRUCT_OPS") return;
   const range = returnRange(env);
-  if (range !== undefined) enforce(env, n, row, range, "At program exit", name);
+  if (range === undefined) return;
+  const note = isVoidCgroupHook(env) ? `Note, ${VOID_HOOK}` : undefined;
+  enforce(env, n, row, range, "At program exit", name, note);
 }
+
+/** What an LSM program of a cgroup cannot do on a hook that returns nothing. */
+export const VOID_HOOK = "BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!";
 
 function enforce(
   env: VerifierEnv,
@@ -75,16 +81,17 @@ function enforce(
   range: ReturnRange,
   when: string,
   name: string,
+  note?: string,
 ): void {
   const type = env.mem.i32[row + TYPE];
   if (type !== RegType.SCALAR_VALUE) {
     env.fail("verifier/exit-value", `${when} the register R${n} is not a known value (${regTypeName(type)})`);
   }
   markChainPrecision(env, n);
-  checkScalarRange(env, row, range.min, range.max, range.is32 ?? false, when, name);
+  checkScalarRange(env, row, range.min, range.max, range.is32 ?? false, when, name, note);
 }
 
-/** Rejects a scalar outside of [min, max]. `retval_range_within`, `verbose_invalid_scalar` */
+/** Rejects a scalar outside of [min, max]; `note` is the last line then, if there is one. `retval_range_within`, `verbose_invalid_scalar` */
 export function checkScalarRange(
   env: VerifierEnv,
   row: number,
@@ -93,6 +100,7 @@ export function checkScalarRange(
   is32: boolean,
   when: string,
   name: string,
+  note?: string,
 ): void {
   const { i32 } = env.mem;
   const inside = is32
@@ -103,10 +111,10 @@ export function checkScalarRange(
   const high = signedBig(env, row + SMAX);
   const known = (low > -(1n << 63n) ? ` smin=${low}` : "") + (high < (1n << 63n) - 1n ? ` smax=${high}` : "");
   const has = known === "" ? " unknown scalar value" : known;
-  env.fail(
-    "verifier/exit-value",
-    `${when} the register ${name} has${has} should have been in [${min}, ${max}]`,
-  );
+  const text = `${when} the register ${name} has${has} should have been in [${min}, ${max}]`;
+  if (note === undefined) env.fail("verifier/exit-value", text);
+  env.verbose(`${text}\n`);
+  env.fail("verifier/exit-value", note);
 }
 
 /** LSM and struct_ops functions without result return nothing. */
@@ -149,7 +157,8 @@ function givesBackObject(env: VerifierEnv, n: number): boolean {
 }
 
 function returnRange(env: VerifierEnv): ReturnRange | undefined {
-  const { type, attachType } = env.program;
+  const type = programTypeOf(env);
+  const attachType = attachTypeOf(env);
   switch (type) {
     case "BPF_PROG_TYPE_TRACING":
       if (attachType === "BPF_TRACE_ITER") return { min: 0, max: 1 };
@@ -164,8 +173,6 @@ function returnRange(env: VerifierEnv): ReturnRange | undefined {
       return { min: 0, max: 1 };
     case "BPF_PROG_TYPE_STRUCT_OPS": // in place of an object: nothing
       return returnedObject(env) === undefined ? undefined : { min: 0, max: 0 };
-    case "BPF_PROG_TYPE_EXT":
-      return undefined;
     default: {
       const range = contextOf(type, attachType).returns;
       return range === undefined ? undefined : { min: range[0], max: range[1] };
@@ -175,9 +182,15 @@ function returnRange(env: VerifierEnv): ReturnRange | undefined {
 
 const MAX_ERRNO = 4095;
 
+/** An LSM program of a cgroup whose hook returns nothing: its result cannot be replaced either. */
+export function isVoidCgroupHook(env: VerifierEnv): boolean {
+  const { type, attachType } = env.program;
+  return type === "BPF_PROG_TYPE_LSM" && attachType === "BPF_LSM_CGROUP" && hookReturns(env) === 0;
+}
+
 function lsmRange(env: VerifierEnv, attachType: AttachTypeName | undefined): ReturnRange | undefined {
-  if (attachType === "BPF_LSM_CGROUP")
-    return hookReturns(env) === 0 ? { min: 1, max: 1 } : { min: 0, max: 1 };
+  if (isVoidCgroupHook(env)) return { min: 1, max: 1 };
+  if (attachType === "BPF_LSM_CGROUP") return { min: 0, max: 1 };
   const hook = env.btfs[BTF_KERNEL]?.types[env.program.attachBtfId ?? 0]?.name ?? "";
   if (BOOL_LSM_HOOKS.has(hook)) return { min: 0, max: 1, is32: true };
   return { min: -MAX_ERRNO, max: 0, is32: true };

@@ -35,13 +35,16 @@ export interface VerifierProgram {
   readonly errorInjection?: ReadonlySet<string> | undefined;
   /** Split BTF of modules, each on top of {@link kernelBtf}. */
   readonly moduleBtfs?: readonly Btf[];
-  /** Hook: BTF id in the kernel's BTF of the function, tracepoint typedef or struct_ops type attached to; 0: none. */
+  /**
+   * Hook: BTF id of the function, tracepoint typedef or struct_ops type attached to, in the kernel's BTF or, with
+   * {@link target}, in the target's; 0: none.
+   */
   readonly attachBtfId?: number;
   /** Hook by name (function, tracepoint, `"struct/member"` of struct_ops) for what has no BTF id. */
   readonly attachTo?: string | undefined;
   /** struct_ops: index of the member. */
   readonly structOpsMember?: number;
-  /** freplace / fentry of a program: the target. */
+  /** freplace, fentry or fexit of a program's function: the target. */
   readonly target?: VerifierProgram;
 }
 

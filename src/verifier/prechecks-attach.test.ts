@@ -13,9 +13,29 @@ const long = builder.add({
 });
 const func = (name: string, type = proto) => builder.add({ kind: "func", name, type, linkage: "static" });
 const pointer = builder.add({ kind: "ptr", name: "", type: proto });
+const words = (name: string, count: number) =>
+  builder.add({
+    kind: "struct",
+    name,
+    size: 4 * count,
+    kindFlag: false,
+    members: Array.from({ length: count }, (_, n) => ({
+      name: `w${n}`,
+      type: int,
+      bitOffset: 32 * n,
+      bitSize: 0,
+    })),
+  });
+const takes = (type: number, ...params: number[]) =>
+  builder.add({ kind: "func_proto", name: "", type, params: params.map((at) => ({ name: "a", type: at })) });
 const id = {
   plain: func("vfs_read"),
   long: func("long_one", long),
+  variable: func("printk", takes(int, pointer, 0)),
+  bigResult: func("gives_struct", takes(words("pair", 2))),
+  fits: func("takes_four", takes(int, words("four", 4))),
+  tooBig: func("takes_five", takes(int, int, words("five", 5))),
+  wideResult: func("gives_wide", takes(builder.int("__int128", 16))),
   syscall: func("__x64_sys_getpgid"),
   denied: func("migrate_disable"),
   exit: func("do_exit"),
@@ -79,6 +99,48 @@ const cases: readonly (TestProgram & { name: string; want: string })[] = [
     attachType: "BPF_TRACE_FENTRY",
     attachBtfId: id.long,
     want: "The function long_one has 13 arguments. Too many.",
+  },
+  {
+    name: "arguments without end",
+    type: TRACING,
+    attachType: "BPF_TRACE_FENTRY",
+    attachBtfId: id.variable,
+    want: "The function printk with variable args is unsupported.",
+  },
+  {
+    name: "a structure as result",
+    type: TRACING,
+    attachType: "BPF_TRACE_FENTRY",
+    attachBtfId: id.bigResult,
+    want: "The function gives_struct return type STRUCT is unsupported.",
+  },
+  {
+    name: "a structure in two registers",
+    type: TRACING,
+    attachType: "BPF_TRACE_FENTRY",
+    attachBtfId: id.fits,
+    want: "fine",
+  },
+  {
+    name: "a structure that takes more",
+    type: TRACING,
+    attachType: "BPF_TRACE_FENTRY",
+    attachBtfId: id.tooBig,
+    want: "The function takes_five arg1 type STRUCT is unsupported.",
+  },
+  {
+    name: "fentry of a function with a wide result",
+    type: TRACING,
+    attachType: "BPF_TRACE_FENTRY",
+    attachBtfId: id.wideResult,
+    want: "fine",
+  },
+  {
+    name: "fexit of a function with a wide result",
+    type: TRACING,
+    attachType: "BPF_TRACE_FEXIT",
+    attachBtfId: id.wideResult,
+    want: "Attach to function gives_wide with a >8 byte return value is not supported for this attach type",
   },
   {
     name: "a function that tracing needs itself",

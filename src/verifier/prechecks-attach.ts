@@ -14,6 +14,8 @@ import {
   SLEEPABLE_LSM_HOOKS,
   SLEEPABLE_MODIFIABLE,
 } from "./prechecks-hooks.ts";
+import { checkTrampoline } from "./prechecks-prototype.ts";
+import { checkProgramTarget } from "./prechecks-target.ts";
 
 /**
  * What bpf(2) refuses before the verifier proper starts, without a word in its log: rights and attach types (the size is
@@ -206,7 +208,8 @@ function checkFunctionTarget(env: VerifierEnv, fail: Fail): void {
   const code = "verifier/bad-attach-target";
   const id = program.attachBtfId ?? 0;
   if (program.target !== undefined || program.type === "BPF_PROG_TYPE_EXT") {
-    env.unsupported("program attached to another program");
+    checkProgramTarget(env);
+    return;
   }
   const kernel = env.btfs[0];
   if (kernel === undefined) env.unsupported(`${program.type} program (needs the kernel's BTF)`);
@@ -217,7 +220,7 @@ function checkFunctionTarget(env: VerifierEnv, fail: Fail): void {
     }
     fail(code, "Tracing programs must provide btf_id");
   }
-  const type = kernel?.types[id];
+  const type = kernel.types[id];
   if (type === undefined) fail(code, `attach_btf_id ${id} is invalid`);
   if (type.name === "") fail(code, `attach_btf_id ${id} doesn't have a name`);
   switch (program.attachType) {
@@ -226,6 +229,7 @@ function checkFunctionTarget(env: VerifierEnv, fail: Fail): void {
       return;
     case "BPF_TRACE_ITER":
       if (type.kind !== "func") fail(code, `attach_btf_id ${id} is not a function`);
+      checkTrampoline(kernel, id, type.name, program.attachType, fail);
       return;
     case "BPF_MODIFY_RETURN":
     case "BPF_LSM_MAC":
@@ -237,22 +241,16 @@ function checkFunctionTarget(env: VerifierEnv, fail: Fail): void {
     default:
       fail(code, `programs of type ${program.type} cannot have attach type ${program.attachType ?? 0}`);
   }
+  checkTrampoline(kernel, id, type.name, program.attachType, fail);
   if (program.type === "BPF_PROG_TYPE_LSM") checkLsm(env, type, id, fail);
   else checkTraced(env, type, fail);
 }
-
-/** `MAX_BPF_FUNC_ARGS` */
-const MAX_TRACED_ARGS = 12;
 
 /** fentry, fexit and fmod_ret. */
 function checkTraced(env: VerifierEnv, type: BtfType, fail: Fail): void {
   const code = "verifier/bad-attach-target";
   const { name } = type;
   const { attachType, flags } = env.program;
-  const proto = type.kind === "func" ? env.btfs[0]?.types[type.type] : undefined;
-  if (proto?.kind === "func_proto" && proto.params.length > MAX_TRACED_ARGS) {
-    fail(code, `The function ${name} has ${proto.params.length} arguments. Too many.`);
-  }
   if (flags.sleepable === true) {
     if (name !== SLEEPABLE_MODIFIABLE && (NON_SLEEPABLE_INJECTED.has(name) || !isInjectable(env, name))) {
       fail("verifier/not-sleepable", `${name} is not sleepable`);

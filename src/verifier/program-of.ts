@@ -3,6 +3,7 @@ import { BpfError } from "../base/index.ts";
 import { type Btf, BtfIndex, essentialName } from "../btf/index.ts";
 import {
   type AppliedCoreRelocation,
+  type AttachTarget,
   applyCoreRelocations,
   attachTargetOf,
   type CollectionSpec,
@@ -39,6 +40,8 @@ export interface ProgramOfOptions {
   readonly objectName?: string;
   /** Address of a typeless kernel symbol (`/proc/kallsyms`); default: an address like any other. */
   readonly addressOf?: (symbol: string) => bigint | undefined;
+  /** The program that an extension (freplace), fentry or fexit program is attached to. */
+  readonly target?: VerifierProgram | undefined;
   /** Functions on the kernel's error injection list; see {@link VerifierProgram.errorInjection}. */
   readonly errorInjection?: ReadonlySet<string> | undefined;
   /** The `.kconfig` map holds real values (`setKconfig`); default: its contents count as unknown. */
@@ -77,7 +80,11 @@ export function verifierProgram(
     new References(spec, options, kernel, maps).resolve,
   );
   const btf = acceptedBtf(spec.btf);
-  const hook = attachTargetOf(spec, { ...program, type }, kernel);
+  const { target } = options;
+  const hook =
+    target !== undefined && ATTACHABLE.has(type)
+      ? { ...hookIn(target, program.attachTo), target }
+      : attachTargetOf(spec, { ...program, type }, kernel);
   const attachType = program.attachType ?? options.attachType;
   return {
     name: program.name,
@@ -94,6 +101,18 @@ export function verifierProgram(
     kernelBtf: kernel?.btf,
     ...(options.errorInjection !== undefined && { errorInjection: options.errorInjection }),
     ...hook,
+  };
+}
+
+/** Program types that attach to functions of other programs. */
+const ATTACHABLE: ReadonlySet<ProgramTypeName> = new Set(["BPF_PROG_TYPE_EXT", "BPF_PROG_TYPE_TRACING"]);
+
+/** The function of the target with this name; without a name: its main function. */
+function hookIn(target: VerifierProgram, name: string | undefined): AttachTarget {
+  const func = name === undefined ? target.funcs[0] : target.funcs.find((each) => each.name === name);
+  return {
+    ...(name !== undefined && { attachTo: name }),
+    ...(func !== undefined && { attachBtfId: func.btfId }),
   };
 }
 

@@ -58,7 +58,17 @@ export class Verifier {
     return { verdict: "rejected", error: errorOf(env, outcome), ...stats, log };
   }
 
+  /** The functions of a program that another one is attached to, as verifying it left them; undefined: it is not accepted. */
+  private subprogsOf(target: VerifierProgram, { capabilities, numCpus }: VerifyOptions) {
+    const env = this.newEnv(target, {
+      ...(capabilities !== undefined && { capabilities }),
+      ...(numCpus !== undefined && { numCpus }),
+    });
+    return run(env) === undefined ? env.subprogs : undefined;
+  }
+
   private newEnv(program: VerifierProgram, options: VerifyOptions): VerifierEnv {
+    const targetSubprogs = program.target && this.subprogsOf(program.target, options); // first: it takes the memory
     const insns = decode(program.insns);
     this.memory ??= new DomainMemory(this.wasm);
     const btfs = [program.kernelBtf, program.btf, ...(program.moduleBtfs ?? [])];
@@ -76,6 +86,7 @@ export class Verifier {
       aux: newAux(insns.length),
       cur: currentState(),
       gplCompatible: isGplCompatible(program.license),
+      targetSubprogs,
       findings: fieldFindings(insns),
     });
     const unbound = scratchRow(Scratch.UNBOUND);

@@ -6,6 +6,7 @@ import {
   type Capabilities,
   parseCapabilities,
   Verifier,
+  type VerifierProgram,
   verifierProgram,
 } from "../../verifier/index.ts";
 import { readBtfFile } from "../btf-file.ts";
@@ -39,6 +40,15 @@ export const verify: Command = {
         "types of the target kernel, raw BTF or an ELF file; none: use none (default: the running kernel's, if there is one)",
     },
     {
+      flags: "--target <object:program>",
+      summary: "the program that freplace, fentry and fexit programs are attached to",
+    },
+    {
+      flags: "--error-injection <file>",
+      summary:
+        "functions whose errors the target kernel lets programs inject, as /sys/kernel/debug/error_injection/list tells them",
+    },
+    {
       flags: "--caps <who>",
       summary: `who loads: ${Object.keys(CAPABILITY_SETS).join(", ")}, or a list such as cap_bpf,cap_net_admin (default: root)`,
       parse: parseLoader,
@@ -59,6 +69,7 @@ export const verify: Command = {
   examples: [
     "skep verify guard.bpf.o",
     "skep verify *.bpf.o --json | jq '.[] | select(.verdict != \"accepted\")'",
+    "skep verify firewall.bpf.o --target dispatcher.bpf.o:xdp_dispatcher",
     "skep verify guard.bpf.o --prog xdp_guard --caps cap_bpf,cap_net_admin --log-level 2",
   ],
 
@@ -66,6 +77,8 @@ export const verify: Command = {
     const options = readOptions(values);
     const json = options.flag("json");
     const kernelBtf = await kernelTypes(io, options.text("btf"));
+    const target = await targetProgram(io, options.text("target"), kernelBtf);
+    const errorInjection = await injectable(io, options.text("errorInjection"));
     const wanted = options.list("prog");
     const level = options.number("logLevel") ?? 0;
     const reports: ProgramReport[] = [];
@@ -77,6 +90,8 @@ export const verify: Command = {
         found.add(program.name);
         const report = judge(path, spec, program, {
           kernelBtf,
+          target,
+          errorInjection,
           type: options.text("type") as ProgramSpec["type"], // checked by parseProgramType
           capabilities: (values.caps as Capabilities | undefined) ?? "root", // read by parseLoader
           numCpus: options.number("cpus"),
@@ -109,12 +124,38 @@ async function kernelTypes(io: Io, path: string | undefined): Promise<BtfIndex |
   return new BtfIndex(btf);
 }
 
+/** `OBJECT:PROGRAM` as another program's target. */
+async function targetProgram(
+  io: Io,
+  text: string | undefined,
+  kernelBtf: BtfIndex | undefined,
+): Promise<VerifierProgram | undefined> {
+  if (text === undefined) return undefined;
+  const at = text.lastIndexOf(":");
+  if (at <= 0) throw new UsageError(`--target takes OBJECT:PROGRAM, not '${text}'`);
+  const path = text.slice(0, at);
+  const name = text.slice(at + 1);
+  const spec = readObject(await io.readFile(path));
+  const program = spec.programs.find((each) => each.name === name);
+  if (program === undefined) throw new UsageError(`no program '${name}' in ${path}`);
+  return verifierProgram(spec, program, { kernelBtf, objectName: stem(path) });
+}
+
+/** Names from a kernel's list: one function a line, then its module and the errors it may give. */
+async function injectable(io: Io, path: string | undefined): Promise<ReadonlySet<string> | undefined> {
+  if (path === undefined) return undefined;
+  const text = new TextDecoder().decode(await io.readFile(path));
+  return new Set(text.split("\n").flatMap((line) => /^\S+/.exec(line) ?? []));
+}
+
 function chosen(spec: CollectionSpec, wanted: readonly string[]): readonly ProgramSpec[] {
   return wanted.length === 0 ? spec.programs : spec.programs.filter(({ name }) => wanted.includes(name));
 }
 
 interface JudgeOptions {
   readonly kernelBtf: BtfIndex | undefined;
+  readonly target: VerifierProgram | undefined;
+  readonly errorInjection: ReadonlySet<string> | undefined;
   readonly type: ProgramSpec["type"];
   readonly capabilities: Capabilities;
   readonly numCpus: number | undefined;
@@ -131,11 +172,17 @@ function judge(
   program: ProgramSpec,
   options: JudgeOptions,
 ): ProgramReport {
-  const { kernelBtf, type, capabilities, numCpus, logLevel, verifier } = options;
+  const { kernelBtf, target, errorInjection, type, capabilities, numCpus, logLevel, verifier } = options;
   const judgeBy = { capabilities, ...(numCpus !== undefined && { numCpus }) };
   const name = { object, program: program.name, section: program.section };
   try {
-    const input = verifierProgram(spec, program, { kernelBtf, type, objectName: stem(object) });
+    const input = verifierProgram(spec, program, {
+      kernelBtf,
+      target,
+      errorInjection,
+      type,
+      objectName: stem(object),
+    });
     const verifyOptions = { ...judgeBy, logLevel, nowUs: () => performance.now() * 1000 };
     const verdict = verifier.verify(input, verifyOptions);
     return reportOf({ ...name, type: shortType(input.type) }, input, verdict, {

@@ -7,6 +7,7 @@ import { constLow } from "../access/row.ts";
 import { inRcuSection, inSleepable } from "../access/trust.ts";
 import { leaveFunction, pushCallback } from "../calls.ts";
 import { BTF_KERNEL, type VerifierEnv } from "../env.ts";
+import { isVoidCgroupHook, VOID_HOOK } from "../exit.ts";
 import { A, F_CALLBACK_DEPTH, ID, OFF, REF_OBJ_ID, TYPE } from "../layout.ts";
 import { dynptrRow, releaseDynptr } from "../objects/dynptr.ts";
 import { sleeplessRegion } from "../objects/regions.ts";
@@ -200,6 +201,9 @@ export class HelperCalls {
         return false;
       case "snprintf":
         checkSnprintf(env);
+        return false;
+      case "set_retval":
+        if (isVoidCgroupHook(env)) env.fail("verifier/helper-not-allowed", VOID_HOOK);
         return false;
       case "dynptr_from_mem": {
         const type = env.mem.i32[env.reg(1) + TYPE];

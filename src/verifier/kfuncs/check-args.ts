@@ -42,7 +42,7 @@ import {
   type PointerKind,
   targetOf,
 } from "./classify.ts";
-import { isProjection, kernelContextName } from "./context-types.ts";
+import { isProjection, kernelContextId } from "./context-types.ts";
 import { KF } from "./kfunc.ts";
 
 /** `MAX_BPF_FUNC_REG_ARGS` */
@@ -195,24 +195,10 @@ function checkContext(env: VerifierEnv, meta: CallMeta, index: number): void {
     env.fail("verifier/kfunc-context", `arg#${index} expected pointer to ctx, but got ${regTypeName(type)}`);
   }
   if (meta.kfunc.name !== "bpf_cast_to_kern_ctx") return;
-  const id = kernelContextId(env);
+  const id = kernelContextId(env, programTypeOf(env));
   const kind = env.btfs[BTF_KERNEL]?.types[id]?.kind;
   if (kind !== "struct") env.fail("verifier/kfunc-context", `kern ctx type id ${id} is not a struct`);
   meta.kernelContext = id;
-}
-
-/** BTF id of what the kernel has in place of the program's context. `get_kern_ctx_btf_id` */
-function kernelContextId(env: VerifierEnv): number {
-  const type = programTypeOf(env);
-  const index = env.btfIndexes[BTF_KERNEL];
-  const all = index?.find("bpf_ctx_convert", "struct");
-  const table = all === undefined ? undefined : index?.btf.types[all];
-  if (table?.kind === "struct") {
-    const member = table.members.find((each) => each.name === `${type}_kern`);
-    if (member !== undefined) return member.type;
-  }
-  const name = kernelContextName(type);
-  return (name === undefined ? undefined : index?.find(name, "struct")) ?? 0;
 }
 
 function noteObject(env: VerifierEnv, meta: CallMeta, row: number): void {

@@ -2,10 +2,12 @@
 import type { Btf, BtfTypeOf } from "../../btf/index.ts";
 import { isStruct, skipModifiers } from "../access/btf-walk.ts";
 import { BTF_KERNEL, type VerifierEnv } from "../env.ts";
+import type { VerifierProgram } from "../input.ts";
 import { type ContextLoad, MemAccess } from "../ports.ts";
 import { BOOL_LSM_HOOKS } from "../prechecks-hooks.ts";
 import { RegType, TypeFlag } from "../register-types.ts";
 import { hasSuffix, kindText } from "./classify.ts";
+import { isContextPointer, kernelContextId } from "./context-types.ts";
 import { ITERATOR_ARGS } from "./iterator-contexts.ts";
 import { mayBeErrorArg, mayBeNullArg } from "./tracepoint-arguments.ts";
 
@@ -51,6 +53,8 @@ interface Target {
   readonly fullName: string;
   /** struct_ops: the structure. */
   readonly struct?: string;
+  /** The program that the function is of. */
+  readonly program?: VerifierProgram;
 }
 
 /**
@@ -85,8 +89,8 @@ function refuse(env: VerifierEnv, text: string): undefined {
 function targetOf(env: VerifierEnv): Target {
   const { program } = env;
   const btf = env.btfs[BTF_KERNEL];
-  if (program.target !== undefined) env.unsupported("tracing of another BPF program");
   const id = program.attachBtfId ?? 0;
+  if (program.target !== undefined) return programTarget(env, program.target, id);
   const type = btf?.types[id];
   if (btf === undefined || id === 0 || type === undefined) {
     env.unsupported("a context that needs the kernel's BTF and the hook");
@@ -95,6 +99,16 @@ function targetOf(env: VerifierEnv): Target {
   const tracepoint = type.kind === "typedef" && type.name.startsWith(TRACEPOINT_PREFIX);
   const name = tracepoint ? type.name.slice(TRACEPOINT_PREFIX.length) : type.name;
   return { btf, proto: protoOf(btf, id), name, fullName: type.name };
+}
+
+/** A function of another program; one the verifier could not rely on has five numbers as arguments. */
+function programTarget(env: VerifierEnv, target: VerifierProgram, id: number): Target {
+  const { btf } = target;
+  const type = btf?.types[id];
+  if (btf === undefined || type === undefined) env.unsupported("a context that needs the target's BTF");
+  const subprog = env.targetSubprogs?.[target.funcs.findIndex((func) => func.btfId === id)];
+  const proto = subprog === undefined || subprog.unreliable ? undefined : protoOf(btf, id);
+  return { btf, proto, name: type.name, fullName: type.name, program: target };
 }
 
 function structOpsTarget(env: VerifierEnv, btf: Btf, id: number): Target {
@@ -287,6 +301,7 @@ function pointer(
   const at = param === undefined ? undefined : proto?.params[param];
   if (at !== undefined && hasSuffix(at, "__nullable")) flags |= TypeFlag.PTR_MAYBE_NULL;
   if (tracepoint && mayBeNullArg(name, index)) flags |= TypeFlag.PTR_MAYBE_NULL;
+  if (target.program !== undefined) return programContext(env, target.program, btf, at?.type ?? 0, flags);
   const tag = btf.types[pointee];
   if (tag?.kind === "type_tag" && !tag.kindFlag) {
     if (tag.name === "user") flags |= TypeFlag.MEM_USER;
@@ -306,6 +321,21 @@ function pointer(
     btfId = env.btfIndexes[BTF_KERNEL]?.find("tcp_sock", "struct") ?? btfId;
   }
   return { type: RegType.PTR_TO_BTF_ID | flags, btf: BTF_KERNEL, btfId };
+}
+
+/** Pointers between functions of programs lead to the context, which the watching program sees as the kernel's own. */
+function programContext(
+  env: VerifierEnv,
+  target: VerifierProgram,
+  btf: Btf,
+  pointer: number,
+  flags: number,
+): ContextLoad | undefined {
+  const type = target.type === "BPF_PROG_TYPE_EXT" ? target.target?.type : target.type;
+  if (type === undefined) env.unsupported("freplace without its target");
+  if (!isContextPointer(btf, skipModifiers(btf, pointer), type)) return undefined;
+  const btfId = kernelContextId(env, type);
+  return btfId === 0 ? undefined : { type: RegType.PTR_TO_BTF_ID | flags, btf: BTF_KERNEL, btfId };
 }
 
 /** `prog_args_trusted` @ v6.18 */

@@ -1,6 +1,7 @@
 import type { ProgramTypeName } from "../../abi/index.ts";
 import type { Btf } from "../../btf/index.ts";
 import { isStruct, skipModifiers, typeName } from "../access/btf-walk.ts";
+import { BTF_KERNEL, type VerifierEnv } from "../env.ts";
 
 interface ContextNames {
   /** What programs see; a typedef for probes. */
@@ -78,10 +79,17 @@ export function firstTypedef(btf: Btf, start: number): string | undefined {
   return undefined;
 }
 
-/** Name of the kernel's own structure behind a program type's context; undefined: there is none. */
-export function kernelContextName(type: ProgramTypeName): string | undefined {
-  const name = CONTEXTS[type]?.kernel;
-  return name === "" ? undefined : name;
+/** BTF id of what the kernel has in place of the context of programs of a type; 0: there is none. `get_kern_ctx_btf_id` */
+export function kernelContextId(env: VerifierEnv, type: ProgramTypeName): number {
+  const index = env.btfIndexes[BTF_KERNEL];
+  const all = index?.find("bpf_ctx_convert", "struct");
+  const table = all === undefined ? undefined : index?.btf.types[all];
+  if (table?.kind === "struct") {
+    const member = table.members.find((each) => each.name === `${type}_kern`);
+    if (member !== undefined) return member.type;
+  }
+  const name = CONTEXTS[type]?.kernel ?? "";
+  return (name === "" ? undefined : index?.find(name, "struct")) ?? 0;
 }
 
 /** Name of the structure that programs of the type see, typedefs resolved (x86-64); undefined: there is none. */
