@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -34,9 +34,10 @@ export const packets: Benchmark = {
   async run() {
     const folder = mkdtempSync(join(tmpdir(), "skep-packets-"));
     try {
+      copyFileSync("package.json", join(folder, "package.json")); // where the command reads its version
       const [worker, command] = await Promise.all([
-        bundle("src/cli/worker.ts", join(folder, "worker.js")),
-        bundle("src/cli/bin.ts", join(folder, "bin.js")),
+        bundle("src/cli/worker.ts", join(folder, "dist/cli/worker.js")),
+        bundle("src/cli/bin.ts", join(folder, "dist/cli/bin.js")),
       ]);
       const batches = traffic();
       const capture = join(folder, "million.pcap");
@@ -59,6 +60,7 @@ async function bundle(entry: string, outfile: string): Promise<string> {
     outfile,
     bundle: true,
     platform: "node",
+    target: "node20",
     format: "esm",
     external: ["#linux"],
     banner: {

@@ -1,8 +1,8 @@
 // The exports of assembly/maps/exports.ts for several threads. What is not wrapped only reads what never changes, or
 // belongs to the host's thread (creating and destroying maps, walking buckets).
-import { ASK_HOST, MAP_FIELDS, MAP_NATIVE, MAP_TYPE, MAP_VERSION } from "../../src/runtime/layout";
+import { ASK_HOST, MAP_FIELDS, MAP_LOCK, MAP_NATIVE, MAP_TYPE, MAP_VERSION } from "../../src/runtime/layout";
 import { BPF_F_LOCK, FIELD_SPIN_LOCK } from "../../src/runtime/maps/constants";
-import { giveBit, lockWord, takeBit, unlockWord } from "../locks";
+import { lockWord, unlockWord } from "../locks";
 import { TYPE_ARRAY, TYPE_PERCPU_ARRAY } from "../maps/array";
 import * as plain from "../maps/exports";
 import { ringbufOf } from "../maps/ring-buffer";
@@ -34,14 +34,17 @@ export {
 /** Lookups that found the map changed, before they wait for those who change it. */
 const RETRIES: u32 = 8;
 
+/** From here on lookups see that the map is changing. */
 @inline
 function lock(map: u32): void {
-  lockWord(map + <u32>MAP_VERSION);
+  lockWord(map + <u32>MAP_LOCK);
+  atomic.store<u32>(map, load<u32>(map, MAP_VERSION) + 1, MAP_VERSION);
 }
 
 @inline
 function unlock(map: u32): void {
-  unlockWord(map + <u32>MAP_VERSION);
+  atomic.store<u32>(map, load<u32>(map, MAP_VERSION) + 1, MAP_VERSION);
+  unlockWord(map + <u32>MAP_LOCK);
 }
 
 @inline
@@ -171,9 +174,9 @@ export function mapUpdate(map: u32, key: u32, value: u32, flags: u64, cpu: u32):
 function updateLocked(map: u32, key: u32, value: u32, flags: u64, cpu: u32): i32 {
   lock(map);
   const spin = spinLockOf(map, key);
-  if (spin) takeBit(spin);
+  if (spin) lockWord(spin);
   const error = plain.mapUpdate(map, key, value, flags, cpu);
-  if (spin) giveBit(spin);
+  if (spin) unlockWord(spin);
   unlock(map);
   return error;
 }

@@ -74,6 +74,8 @@ export const MAP_FIELDS = 44;
 export const MAP_ELEM_BYTES = 48;
 /** Shared memory: odd while an operation changes the map; each change adds 2. */
 export const MAP_VERSION = 52;
+/** Shared memory: held by who changes the map (assembly/locks.ts). */
+export const MAP_LOCK = 56;
 export const MAP_PRIVATE = 64;
 // Hash kinds, in their private part: what compiled lookups use.
 /** Address of the buckets: a u32 each, the first node's address or 0. A node's first word is the next node's. */

@@ -2,9 +2,6 @@ import type { HelperTable } from "../helper-call.ts";
 import type { Memory } from "../memory.ts";
 import { runScope } from "./run-scope.ts";
 
-/** Waiting for a lock, milliseconds: its holder's thread may not be running. */
-const NAP_MS = 0.05;
-
 /** Where threads share the memory, the lock is real: 0 becomes 1. */
 function take(memory: Memory, lock: number): void {
   if (!memory.shared) {
@@ -12,7 +9,7 @@ function take(memory: Memory, lock: number): void {
     return;
   }
   const words = new Int32Array(memory.wasm.buffer);
-  while (Atomics.compareExchange(words, lock >> 2, 0, 1) !== 0) Atomics.wait(words, lock >> 2, 1, NAP_MS);
+  while (Atomics.compareExchange(words, lock >> 2, 0, 1) !== 0); // held for a few instructions
 }
 
 function give(memory: Memory, lock: number): void {

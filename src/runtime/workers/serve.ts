@@ -116,7 +116,6 @@ class WorkerKernel {
       shared: request.memory,
       mapById: (id) => maps.get(id),
     });
-    engine.module.exports.allowSleep?.();
     return new WorkerKernel(engine, request.cpu, maps, trace);
   }
 
