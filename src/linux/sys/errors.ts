@@ -52,6 +52,7 @@ const HINTS: { readonly [command in BpfCommand]?: Readonly<Record<string, string
     EBUSY: "something else is attached there: detach it, or attach in another mode",
     EEXIST: "something is attached there already: detach it, or replace it",
     EINVAL: "this program cannot be attached to that target, or this kernel does not know the kind of link",
+    EOPNOTSUPP: "this kernel was built without what the link needs: kprobe-multi wants CONFIG_FPROBE",
   },
   BPF_PROG_ATTACH: { EBUSY: "something else is attached there: detach it, or allow several" },
   BPF_OBJ_PIN: {
