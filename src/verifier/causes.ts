@@ -19,7 +19,8 @@ import {
 } from "../isa/index.ts";
 import { describeRegister, describeSlot } from "./describe.ts";
 import type { VerifierEnv } from "./env.ts";
-import { type Held, heldAt } from "./held.ts";
+import type { VerifierCode } from "./errors.ts";
+import { type Held, heldAt, lastLock } from "./held.ts";
 import type { CoreAccess, Verdict, VerifierError, VerifierProgram, VerifyOptions } from "./input.ts";
 import { accessAt, sourceAt } from "./places.ts";
 import { type Step, WalkTrace } from "./trace.ts";
@@ -93,7 +94,8 @@ export function explainRejection(
   if (error.insn < 0) return none;
   const quiet: VerifyOptions = { ...options, logLevel: 0 };
   const trace = new WalkTrace();
-  if (!sameRejection(verifier.verify(program, { ...quiet, onState: observer(trace.record) }), error)) return none;
+  if (!sameRejection(verifier.verify(program, { ...quiet, onState: observer(trace.record) }), error))
+    return none;
   const walked = trace.pathTo(trace.last, MAX_STEPS);
   const insns = decode(program.insns);
   const reporter = new Reporter(program, insns);
@@ -102,11 +104,14 @@ export function explainRejection(
   // A loop is refused before its instruction is walked again: the round before tells how it came back.
   const path = walked.slice(0, walked.findLastIndex(({ insn }) => insn === error.insn) + 1);
   if (path.length === 0) return { causes: [], ...whole };
-  const held = heldAt(path, insns, error, (insn) => /^call (.*)/.exec(reporter.text(insn))?.[1]);
+  const calls = (insn: number): string | undefined => /^call (.*)/.exec(reporter.text(insn))?.[1];
+  const held = heldAt(path, insns, error, calls);
   if (held !== undefined) return { causes: reporter.heldChain(path, held), ...whole };
   const slice = sliceOf(path, insns, offenders(path, insns, error));
   const known = knowledge(program, quiet, slice, verifier);
-  return { causes: reporter.chain(slice, known), ...whole };
+  const lock = lastLock(path, error, calls);
+  const before = lock === undefined ? [] : [reporter.lockCause(path[lock.at].insn, lock.taken)];
+  return { causes: [...before, ...reporter.chain(slice, known)], ...whole };
 }
 
 type Observe = NonNullable<VerifyOptions["onState"]>;
@@ -144,6 +149,29 @@ interface SlicedStep {
   readonly made: { readonly place: Place; readonly kind: "origin" | "derived" } | undefined;
 }
 
+/** Errors about a call that no argument could cure. */
+const NOT_ABOUT_ARGUMENTS: ReadonlySet<VerifierCode> = new Set<VerifierCode>([
+  "verifier/unknown-helper",
+  "verifier/helper-not-available",
+  "verifier/helper-not-allowed",
+  "verifier/helper-might-sleep",
+  "verifier/needs-gpl",
+  "verifier/kfunc-not-allowed",
+  "verifier/kfunc-missing",
+  "verifier/bad-kfunc-call",
+  "verifier/kfunc-privilege",
+  "verifier/kfunc-sleepable",
+  "verifier/kfunc-sleeps-in-region",
+  "verifier/kfunc-needs-rcu",
+  "verifier/kfunc-return-type",
+  "verifier/iterator-not-allowed",
+  "verifier/dynptr-write-forbidden",
+  "verifier/lock-in-callback",
+  "verifier/graph-callback",
+  "verifier/infinite-loop",
+  "verifier/too-complex",
+]);
+
 /** The places an error is about. */
 function offenders(path: readonly Step[], insns: InsnTable, error: VerifierError): Place[] {
   const { frame, insn } = path[path.length - 1];
@@ -164,7 +192,8 @@ function offenders(path: readonly Step[], insns: InsnTable, error: VerifierError
     case Class.JMP:
     case Class.JMP32:
       if (opcode === Opcode.EXIT) return [register(frame, 0)];
-      return isConditionalJump(opcode) ? [register(frame, insns.dst[insn])] : [];
+      if (isConditionalJump(opcode)) return [register(frame, insns.dst[insn])];
+      return opcode === Opcode.CALL && !NOT_ABOUT_ARGUMENTS.has(error.code) ? [register(frame, 1)] : [];
     default:
       return [];
   }
@@ -175,8 +204,10 @@ function namedRegisters({ lines, message }: VerifierError): number[] {
   for (const text of [message, ...[...lines].reverse()]) {
     const [, n] = /\bR(\d+)\b/.exec(text) ?? [];
     if (n !== undefined && Number(n) <= 10) return [Number(n)];
-    const [, arg] = /\barg ?#(\d)\b/.exec(text) ?? [];
+    const [, arg] = /\barg ?#(\d)\b|trusted arg(\d)/.exec(text)?.filter(Boolean) ?? [];
     if (arg !== undefined && Number(arg) < 5) return [Number(arg) + 1];
+    const [, counted] = /\b(?:helper arg|arg )([1-5])\b/.exec(text) ?? []; // these count from 1
+    if (counted !== undefined) return [Number(counted)];
   }
   return [];
 }
@@ -376,8 +407,22 @@ class Reporter {
       const where = line === undefined ? `instruction ${release.insn}` : `line ${line}`;
       causes.push(row(branch, "lost", "the other way", `leads to ${release.name}() at ${where}`));
     }
-    causes.push(row(path.length - 1, "refused", "at the exit", "still held"));
+    const exits = this.insns.opcode[path[path.length - 1].insn] === Opcode.EXIT;
+    causes.push(row(path.length - 1, "refused", exits ? "at the exit" : "here", "still held"));
     return causes;
+  }
+
+  /** The call that last changed which lock is held. */
+  lockCause(insn: number, taken: boolean): Cause {
+    const known = taken ? "this lock is held" : "no lock is held";
+    return {
+      kind: taken ? "origin" : "lost",
+      insn,
+      text: this.text(insn),
+      place: "from here on",
+      known,
+      ...this.source(insn),
+    };
   }
 
   private link(step: SlicedStep, next: SlicedStep, frame: number, known: Knowledge): Cause | undefined {

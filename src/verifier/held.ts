@@ -25,6 +25,9 @@ const HELD: Partial<Record<VerifierCode, Pair>> = {
     releases: /^bpf_.*(_release|_drop|_drop_impl|_submit|_discard|_submit_dynptr|_discard_dynptr|_destroy)$/,
   },
   "verifier/lock-held": { acquire: "bpf_spin_lock", releases: /^bpf_spin_unlock$/ },
+  "verifier/lock-nested": { acquire: "bpf_spin_lock", releases: /^bpf_spin_unlock$/ },
+  "verifier/call-while-locked": { acquire: "bpf_spin_lock", releases: /^bpf_spin_unlock$/ },
+  "verifier/global-call-in-region": { acquire: "bpf_spin_lock", releases: /^bpf_spin_unlock$/ },
   "verifier/rcu-locked": { acquire: "bpf_rcu_read_lock", releases: /^bpf_rcu_read_unlock$/ },
   "verifier/preempt-disabled": { acquire: "bpf_preempt_disable", releases: /^bpf_preempt_enable$/ },
   "verifier/irq-disabled": { acquire: "bpf_local_irq_save", releases: /^bpf_local_irq_restore$/ },
@@ -55,6 +58,27 @@ export function heldAt(
     return { acquire, branch: i, release: { insn: release, name: calls(release)! } };
   }
   return { acquire, branch: undefined, release: undefined };
+}
+
+/** Errors about which lock is held, or that none is. */
+const LOCK_WANTED: ReadonlySet<VerifierCode> = new Set<VerifierCode>([
+  "verifier/lock-not-held",
+  "verifier/unlock-other",
+  "verifier/unlock-without-lock",
+]);
+
+/** Where the path last took a lock or gave one back, before an error about the lock; undefined: nowhere, or another error. */
+export function lastLock(
+  path: readonly Step[],
+  error: VerifierError,
+  calls: (insn: number) => string | undefined,
+): { readonly at: number; readonly taken: boolean } | undefined {
+  if (!LOCK_WANTED.has(error.code)) return undefined;
+  for (let at = path.length - 2; at >= 0; at--) {
+    const call = /^bpf_(?:res_)?spin_(un)?lock/.exec(calls(path[at].insn) ?? "");
+    if (call !== null) return { at, taken: call[1] === undefined };
+  }
+  return undefined;
 }
 
 /** The first instruction of a kind that code from `start` on can reach inside its function, nearest first. */

@@ -79,6 +79,16 @@ function followed(text: string): string | undefined {
 }
 
 /** A path that keeps what it took: the call to make, and where the path left the way to it. */
+/** Which lock the path holds, if any, where it should hold the one of a list or tree. */
+function lockHint({ explanation }: Facts): string | undefined {
+  const last = explanation?.causes.find(({ place }) => place === "from here on");
+  if (last === undefined) return undefined;
+  const where = last.source === undefined ? `instruction ${last.insn}` : `line ${last.source.line}`;
+  return last.kind === "origin"
+    ? `the lock that ${where} takes lies in another map value or object: take the one that lies beside this list or tree`
+    : `${where} gave the lock back: use the list or tree before that, or take the lock again`;
+}
+
 function releaseHint({ program, explanation }: Facts): string | undefined {
   const taken = explanation?.causes.find(({ kind, place }) => kind === "origin" && place === "from here on");
   if (taken === undefined) return undefined;
@@ -192,6 +202,7 @@ const SPECIAL: Partial<Record<VerifierCode, (facts: Facts) => string | undefined
       : `bpf_${helper}() is for programs under the GPL: declare char LICENSE[] SEC("license") = "GPL"; (or "Dual BSD/GPL"), this one says "${program.license}"`;
   },
   "verifier/lock-held": releaseHint,
+  "verifier/lock-not-held": lockHint,
   "verifier/rcu-locked": releaseHint,
   "verifier/preempt-disabled": releaseHint,
   "verifier/irq-disabled": releaseHint,

@@ -266,6 +266,11 @@ function loopKey(env: VerifierEnv, state: State): number | string | undefined {
   return undefined;
 }
 
+/** As Linux prints it: a call by the first instruction ends its list of call sites. `format_callchain` */
+function keyText(key: number | string | undefined): string {
+  return String(key).replace(/^0,(\d+,)*/, "");
+}
+
 function lookupVisit(env: VerifierEnv, state: State): LoopVisit | undefined {
   const key = loopKey(env, state);
   return key === undefined ? undefined : env.explored.visits.get(key);
@@ -281,13 +286,13 @@ function maybeEnterLoop(env: VerifierEnv, state: State): void {
   }
   if (visit.entry !== undefined) return;
   visit.entry = state;
-  if (env.log.tracesAll) env.log.trace(`SCC enter (${key})\n`);
+  if (env.log.tracesAll) env.log.trace(`SCC enter (${keyText(key)})\n`);
 }
 
 function maybeExitLoop(env: VerifierEnv, state: State): void {
   const visit = lookupVisit(env, state);
   if (visit === undefined || visit.entry !== state) return;
-  if (env.log.tracesAll) env.log.trace(`SCC exit (${loopKey(env, state)})\n`);
+  if (env.log.tracesAll) env.log.trace(`SCC exit (${keyText(loopKey(env, state))})\n`);
   visit.entry = undefined;
   env.explored.backedges -= visit.backedges.length;
   propagateBackedges(env, visit);

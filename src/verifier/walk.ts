@@ -77,7 +77,7 @@ export function walk(env: VerifierEnv, start: number): void {
         next = cur.speculative ? walkSpeculative(env, insn) : walkInsn(env, insn);
         if (cur.curFrame !== frame) stackLiveness.resetCallchain(env); // marks go to the function entered from now on
         stackLiveness.commitWriteMarks(env);
-        if (cur.curFrame < frame) printAll = true;
+        if (cur.curFrame < frame && classOf(env.insns.opcode[insn]) !== Class.LD) printAll = true;
       }
     }
     if (next !== PATH_ENDS) {

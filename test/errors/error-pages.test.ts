@@ -5,6 +5,7 @@ import {
   CAPABILITY_SETS,
   errorCodeOf,
   errorPage,
+  explainRejection,
   VERIFIER_ERRORS,
   Verifier,
   type VerifierCode,
@@ -48,6 +49,36 @@ describe("the example of", () => {
     const raw = new Set(rawRows().map(({ code }) => code));
     const others = CODES.filter((code) => !runnable.includes(code) && !raw.has(code));
     expect(others).toEqual(["verifier/internal"]); // what must not happen
+  });
+});
+
+describe("the cause chain of", () => {
+  it("most examples tells where it came from", (context) => {
+    if (kernel === undefined) return context.skip("needs the types of a kernel");
+    const without: string[] = [];
+    let walked = 0;
+    for (const code of runnable) {
+      const { program, capabilities, verdict } = judge(code);
+      if (program === undefined || verdict?.verdict !== "rejected" || verdict.insnsProcessed === 0) continue;
+      if (verdict.insnsProcessed > 20_000) continue; // takes seconds
+      walked++;
+      const { causes } = explainRejection(program, verdict.error, { capabilities }, verifier);
+      if (causes.length === 0) without.push(code);
+    }
+    expect(without.length, without.join(" ")).toBeLessThan(walked / 6);
+    expect(walked).toBeGreaterThan(100);
+  });
+
+  it("a list without its lock names who gave the lock back, or took another", (context) => {
+    const { program, verdict } = judge("verifier/unlock-other");
+    if (program === undefined || verdict?.verdict !== "rejected") return context.skip("needs kernel types");
+    const { causes } = explainRejection(program, verdict.error, {}, verifier);
+    expect(causes[0]).toMatchObject({
+      text: "call bpf_spin_lock",
+      place: "from here on",
+      known: "this lock is held",
+    });
+    expect(causes.at(-1)).toMatchObject({ kind: "refused", place: "r1" });
   });
 });
 

@@ -1,7 +1,7 @@
 // The oracle's tables, and the programs behind them as our verifier takes them. Nothing of it is ours to keep: tables lie
 // in ../shared/oracle, objects and loaders in the folder that SKEP_ORACLE names.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -268,16 +268,12 @@ function runLoader(
   dir: string,
   env: Readonly<Record<string, string>>,
 ): void {
-  const library = join(dir, "record-bpf.so");
-  execFileSync("cc", [
-    "-O1",
-    "-shared",
-    "-fPIC",
-    "-o",
-    library,
-    join(process.cwd(), "test/verifier/record-bpf.c"),
-    "-ldl",
-  ]);
+  const source = join(process.cwd(), "test/verifier/record-bpf.c");
+  const library = join(oracle(), "record", "record-bpf.so");
+  if (!existsSync(library) || statSync(library).mtimeMs < statSync(source).mtimeMs) {
+    mkdirSync(join(oracle(), "record"), { recursive: true });
+    execFileSync("cc", ["-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"]);
+  }
   execFileSync(binary, args, {
     env: { ...process.env, SKEP_RECORD: dir, LD_PRELOAD: library, ...env },
     stdio: ["ignore", "ignore", "ignore"],

@@ -106,9 +106,24 @@ export class ContextRules {
 
   /** Helpers may be given the context as plain memory: the program type has no rewriting of context accesses. */
   static isPlainMemory(type: ProgramTypeName): boolean {
-    return type === "BPF_PROG_TYPE_SYSCALL";
+    return PLAIN_CONTEXTS.has(type);
   }
 }
+
+/** Program types without `convert_ctx_access` in their `bpf_verifier_ops` @ v6.18. */
+const PLAIN_CONTEXTS: ReadonlySet<ProgramTypeName> = new Set<ProgramTypeName>([
+  "BPF_PROG_TYPE_KPROBE",
+  "BPF_PROG_TYPE_TRACEPOINT",
+  "BPF_PROG_TYPE_RAW_TRACEPOINT",
+  "BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE",
+  "BPF_PROG_TYPE_TRACING",
+  "BPF_PROG_TYPE_LSM",
+  "BPF_PROG_TYPE_STRUCT_OPS",
+  "BPF_PROG_TYPE_CGROUP_DEVICE",
+  "BPF_PROG_TYPE_LIRC_MODE2",
+  "BPF_PROG_TYPE_NETFILTER",
+  "BPF_PROG_TYPE_SYSCALL",
+]);
 
 function overlaps(fields: readonly ContextField[], off: number, bytes: number): boolean {
   return fields.some((field) => off < field.offset + field.size && field.offset < off + bytes);
