@@ -1,6 +1,6 @@
 // Uprobes and USDT probes see exactly what a child process calls: counted by the program and by the child. Needs root.
 import { readFileSync } from "node:fs";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { functionOffset, openBinary } from "../../src/linux/binary/index.ts";
 import type { LinuxContext, RunningKernel } from "../../src/linux/index.ts";
 import type { FeatureName } from "../../src/linux/load/features.ts";
@@ -20,19 +20,20 @@ describe.skipIf(reason !== undefined)(`probes in user space on Linux ${reason ??
   let kernel: RunningKernel & { readonly context: LinuxContext };
   let program: ProbedProgram;
 
-  beforeAll(() => {
+  // One for all tests: reading the kernel's types takes seconds in an emulated machine.
+  beforeAll(async () => {
+    kernel = await openRunningKernel();
     program = new ProbedProgram();
   });
 
-  afterAll(() => program?.[Symbol.dispose]());
-
-  beforeEach(async () => {
-    kernel = await openRunningKernel();
+  afterAll(() => {
+    kernel?.[Symbol.dispose]();
+    program?.[Symbol.dispose]();
   });
 
   afterEach(() => {
+    Reflect.deleteProperty(kernel.context.facts, "has"); // what `without` put there
     expect(kernel.held).toEqual({ fds: 0, mappings: 0, cleanups: 0 });
-    kernel[Symbol.dispose]();
   });
 
   const read = (collection: LinuxCollection, name: string) => Number(collection.globals.get(name)?.get());
