@@ -8,5 +8,4 @@ export * from "../helpers/current";
 export * from "../helpers/current";
 export * from "../helpers/exports";
 export * from "../interpreter";
-export { work } from "../work";
 export * from "./maps";
