@@ -208,6 +208,26 @@ describe.skipIf(reason !== undefined)(`on the running kernel ${reason ?? ""}`, (
     expect(await skep(["attach", shapes, "--prog", "nope"])).toMatchObject({ code: 1 });
   });
 
+  it("run --kernel linux: the report of the embedded run, from the kernel", async () => {
+    const argv = ["run", GUARD, "--pcap", "fixtures/demo/traffic.pcapng"];
+    const more = ["--map", "blocked=fixtures/demo/blocked.json", "--event", "drops=drop_event", "--each"];
+    const here = await json(...argv, ...more);
+    const there = await json(...argv, ...more, "--kernel", "linux");
+    for (const name of ["verdicts", "runs", "maps", "events", "packets", "bytes"]) {
+      const sorted = (report: Record<string, unknown>) => {
+        const { by_protocol, ...rest } = (name === "maps" ? report.maps : {}) as Record<
+          string,
+          { key: number }[]
+        >;
+        return name === "maps" ? [rest, by_protocol.sort((a, b) => a.key - b.key)] : report[name];
+      };
+      expect(sorted(there)).toEqual(sorted(here));
+    }
+    expect(there.engine).toBe("linux");
+    expect(await skep([...argv, "--kernel", "linux", "--engine", "jit"])).toMatchObject({ code: 2 });
+    expect(await skep([...argv, "--kernel", "linux", "--cpus", "2"])).toMatchObject({ code: 2 });
+  });
+
   it("load without --pin leaves nothing", async () => {
     const { programs } = JSON.parse((await skep(["load", GUARD, "--json"])).out);
     expect((await json("ps")).some(({ id }: { id: number }) => id === programs[0].id)).toBe(false);

@@ -6,10 +6,11 @@ import {
   type Collection,
   type CollectionSpec,
   isEventMap,
+  type Kernel,
   type Program,
   readObject,
 } from "../../object/index.ts";
-import { ENGINES, type EngineName } from "../../runtime/index.ts";
+import { type EmbeddedProgram, ENGINES, type EngineName } from "../../runtime/index.ts";
 import { readBtfFile } from "../btf-file.ts";
 import {
   type Command,
@@ -113,6 +114,12 @@ export const run: Command = {
       summary: "kernel types for CO-RE: a BTF file or an object; default: the object's own",
     },
     {
+      flags: "--kernel <kernel>",
+      summary: "where it runs: here, or in the kernel of this machine (BPF_PROG_TEST_RUN, as root)",
+      choices: ["embedded", "linux"],
+      default: "embedded",
+    },
+    {
       flags: "--engine <engine>",
       summary: "how the program is executed",
       choices: ENGINES,
@@ -142,6 +149,7 @@ export const run: Command = {
   examples: [
     "skep run guard.bpf.o --pcap traffic.pcapng",
     "skep run guard.bpf.o --pcap traffic.pcapng --set blocked_port=53 --write passed.pcapng",
+    "sudo skep run guard.bpf.o --pcap traffic.pcapng --kernel linux",
     "tcpdump -c 1000 -w - | skep run guard.bpf.o --pcap - --json",
   ],
 
@@ -157,17 +165,21 @@ export const run: Command = {
     const targetBtf = btfPath === undefined ? undefined : await readBtfFile(io, btfPath);
     const unverified = options.flag("unverified");
     const engine = options.text("engine") as EngineName; // commander checks the choices
-    const kernel = await openKernel("embedded", {
-      numCpus,
-      unverified,
-      ...(unverified && { uninitStack: options.flag("uninitStack") ? "zero" : "error" }),
-      ...(targetBtf && { kernelBtf: targetBtf }),
-      engine,
-      ...(workers && { workers: io.workers(workers) }),
-      // A verified program ends by itself.
-      metered: unverified || options.number("maxInsns") !== undefined,
-      host: nodeHost((line) => trace.push(line)),
-    });
+    const onLinux = options.text("kernel") === "linux";
+    if (onLinux) refuseOnLinux(values);
+    const openEmbedded = () =>
+      openKernel("embedded", {
+        numCpus,
+        unverified,
+        ...(unverified && { uninitStack: options.flag("uninitStack") ? "zero" : "error" }),
+        ...(targetBtf && { kernelBtf: targetBtf }),
+        engine,
+        ...(workers && { workers: io.workers(workers) }),
+        // A verified program ends by itself.
+        metered: unverified || options.number("maxInsns") !== undefined,
+        host: nodeHost((line) => trace.push(line)),
+      });
+    const kernel: Kernel = onLinux ? await openKernel("linux") : await openEmbedded();
     const collection = await kernel.load(spec, {
       programs: [program.name],
       ...(targetBtf && { targetBtf }),
@@ -194,7 +206,7 @@ export const run: Command = {
         consume: () => events.consume(),
         write: output?.write,
       };
-      const totals = await (engine === "jit" && inBatches(values)
+      const totals = await (engine === "jit" && inBatches(values) && isEmbedded(loaded)
         ? executeBatches(
             loaded,
             captureBatches(io, options.text("pcap") as string, rangeOf(values), notes),
@@ -203,7 +215,16 @@ export const run: Command = {
           )
         : execute(loaded, packetsOf(io, values, notes), how)
       ).finally(() => output?.file.close());
-      const report = makeReport(path, collection, loaded, engine, totals, notes, trace, events);
+      const report = makeReport(
+        path,
+        collection,
+        loaded,
+        onLinux ? "linux" : engine,
+        totals,
+        notes,
+        trace,
+        events,
+      );
       io.out(
         json
           ? toJson(report)
@@ -224,6 +245,21 @@ export const run: Command = {
     }
   },
 };
+
+function isEmbedded(program: Program): program is EmbeddedProgram {
+  return "runBatches" in program;
+}
+
+/** Options of the embedded kernel: Linux has CPUs, a verifier and a compiler of its own. */
+const EMBEDDED_ONLY = ["workers", "maxInsns", "unverified", "uninitStack"] as const;
+
+function refuseOnLinux(values: OptionValues): void {
+  const given = EMBEDDED_ONLY.find((name) => values[name] !== undefined);
+  const other = given ?? (values.engine === "jit" ? "engine" : values.cpus === 1 ? undefined : "cpus");
+  if (other === undefined) return;
+  const flag = other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new UsageError(`--${flag} is for the embedded kernel`, "leave out --kernel linux, or the option");
+}
 
 function parsePacket(text: string): Uint8Array {
   const bytes = fromHex(text);
@@ -342,7 +378,7 @@ function makeReport(
   object: string,
   collection: Collection,
   program: Program,
-  engine: EngineName,
+  engine: EngineName | "linux",
   totals: Totals,
   notes: InputNotes,
   trace: readonly string[],
