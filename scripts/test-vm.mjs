@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
@@ -105,10 +105,9 @@ function ownUrls() {
     name: "own-urls",
     setup(builder) {
       builder.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
-        contents: readFileSync(path, "utf8").replaceAll(
-          "import.meta.url",
-          JSON.stringify(pathToFileURL(path).href),
-        ),
+        contents: readFileSync(path, "utf8")
+          .replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href))
+          .replaceAll("import.meta.dirname", JSON.stringify(dirname(path))),
         loader: "ts",
       }));
     },
