@@ -1,19 +1,9 @@
-import { existsSync } from "node:fs";
 import { BpfError } from "../../base/index.ts";
-import { ET_DYN } from "../../elf/index.ts";
 import type { Link } from "../../object/index.ts";
 import { type Binary, binaryPath, openBinary } from "../binary/index.ts";
 import type { LinuxContext } from "../context.ts";
-import type { LinuxMap } from "../maps/linux-map.ts";
 import type { LinuxProgram } from "../program.ts";
-import {
-  addressInProcess,
-  encodeUsdtSpec,
-  parseUsdtArguments,
-  type UsdtPlace,
-  UsdtSlots,
-  usdtPlaces,
-} from "../usdt/index.ts";
+import { type UsdtPlace, usdtMaps, usdtPlaces, writeAddress, writeSpecs } from "../usdt/index.ts";
 import type { Attacher } from "./attacher.ts";
 import { UndoLink } from "./link.ts";
 import { badSection, probeSection } from "./probe-section.ts";
@@ -21,7 +11,6 @@ import { attachUprobe } from "./uprobe.ts";
 import { attachUprobes } from "./uprobe-multi.ts";
 
 const FORM = 'SEC("usdt/BINARY:PROVIDER:NAME")';
-const COUNTER_FORMAT = "/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset";
 
 /** Probes that a program declared with sys/sdt.h: every place in the file that has this one. */
 export const usdt: Attacher<"usdt"> = {
@@ -33,13 +22,7 @@ export const usdt: Attacher<"usdt"> = {
     const places = usdtPlaces(binary.elf, (...found) => found[0] === provider && found[1] === name);
     if (places.length === 0) throw noProbe(binary, provider, name);
     const where = `USDT probe ${provider}:${name} of ${path}`;
-    if (places.some(({ semaphore }) => semaphore !== 0) && !existsSync(COUNTER_FORMAT)) {
-      throw new BpfError("linux/unsupported", `${where} has a semaphore: needs Linux 4.20`, {
-        errno: "EOPNOTSUPP",
-        subject: program.name,
-      });
-    }
-    const maps = usdtMaps(program);
+    const maps = usdtMaps(program.name, program.maps);
     const written = writeSpecs(context, maps.specs, places, BigInt(target.cookie ?? 0));
     const undone: (() => void)[] = [written.release];
     const undo = (): void => {
@@ -114,80 +97,6 @@ function attachOne(
     pid,
     retprobe: false,
     cookie: context.facts.has("bpf-cookie") ? slot : undefined,
-  });
-}
-
-/**
- * Fills a slot for each different set of arguments. `slots` has one for each place; `release` gives them back.
- * @throws BpfError `linux/bad-usdt`, `linux/no-space`.
- */
-function writeSpecs(
-  context: LinuxContext,
-  map: LinuxMap,
-  places: readonly UsdtPlace[],
-  cookie: bigint,
-): { readonly slots: readonly number[]; readonly release: () => void } {
-  const pool = context.usdtSlots.get(map) ?? new UsdtSlots(map.spec.maxEntries);
-  context.usdtSlots.set(map, pool);
-  const slots = new Map<string, number>();
-  const release = (): void => pool.release(slots.values());
-  const { valueSize, valueType } = map.spec;
-  try {
-    for (const { args } of places) {
-      if (slots.has(args)) continue;
-      const parsed = parseUsdtArguments(args, context.sys.libc.arch);
-      const spec = encodeUsdtSpec(parsed, cookie, { valueSize, valueType, btf: map.btf });
-      const slot = pool.take();
-      slots.set(args, slot);
-      map.update(u32(slot), spec);
-    }
-  } catch (error) {
-    release();
-    throw error;
-  }
-  return { slots: places.map(({ args }) => slots.get(args) ?? 0), release };
-}
-
-/** Without cookies the program finds its slot by the address it was called for. Returns what takes the entry out. */
-function writeAddress(
-  map: LinuxMap,
-  { path, elf }: Binary,
-  place: UsdtPlace,
-  pid: number | undefined,
-  slot: number,
-): () => void {
-  if (elf.type === ET_DYN && pid === undefined) {
-    throw new BpfError(
-      "linux/unsupported",
-      `USDT probes of ${path} in all processes need Linux 5.15: where it is loaded differs`,
-      { errno: "EOPNOTSUPP", subject: path, hint: "give the pid of the process" },
-    );
-  }
-  const address =
-    elf.type === ET_DYN && pid !== undefined
-      ? addressInProcess(pid, path, place.offset)
-      : BigInt(place.address);
-  const key = new Uint8Array(8);
-  new DataView(key.buffer).setBigUint64(0, address, true);
-  map.update(key, u32(slot), "noexist");
-  return () => map.delete(key);
-}
-
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value, true);
-  return bytes;
-}
-
-/** @throws BpfError `linux/no-usdt-maps`. */
-function usdtMaps(program: LinuxProgram): { readonly specs: LinuxMap; readonly addresses: LinuxMap } {
-  const specs = program.maps.get("__bpf_usdt_specs");
-  const addresses = program.maps.get("__bpf_usdt_ip_to_spec_id");
-  if (specs !== undefined && addresses !== undefined) return { specs, addresses };
-  throw new BpfError("linux/no-usdt-maps", `program '${program.name}' has no maps for USDT probes`, {
-    errno: "ESRCH",
-    subject: program.name,
-    hint: "include <bpf/usdt.bpf.h> in the program, which declares them",
   });
 }
 

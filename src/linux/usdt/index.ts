@@ -1,5 +1,3 @@
-export * from "./addresses.ts";
-export * from "./arguments.ts";
-export * from "./notes.ts";
-export * from "./slots.ts";
-export * from "./spec.ts";
+export { type UsdtPlace, usdtPlaces } from "./notes.ts";
+export type { UsdtSlots } from "./slots.ts";
+export * from "./write-specs.ts";
