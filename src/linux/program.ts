@@ -47,7 +47,7 @@ export class LinuxProgram implements LinuxProgramPort {
     this.maps = maps;
     const info = objectInfo(context.sys, handle, PROG_INFO_SIZE);
     this.id = info?.getUint32(4, true) ?? 0;
-    context.programs.set(this.id, this);
+    if (!context.programs.has(this.id)) context.programs.set(this.id, this);
     this.verifiedInsns = info?.getUint32(VERIFIED_INSNS, true) ?? 0;
   }
 
@@ -75,7 +75,8 @@ export class LinuxProgram implements LinuxProgramPort {
   }
 
   close(): void {
-    this.context.programs.delete(this.id);
+    const { programs } = this.context;
+    if (programs.get(this.id) === this) programs.delete(this.id);
     this.handle.close();
   }
 

@@ -12,7 +12,7 @@ import type { Io } from "../io.ts";
 import { parseReference } from "../linux/reference.ts";
 import { parseTarget, targetForms } from "../linux/target.ts";
 import { EventLog } from "../run/event-log.ts";
-import { parseAssignment } from "../run/globals.ts";
+import { parseAssignment, splitEvent } from "../run/globals.ts";
 
 /** Milliseconds between two looks into the buffers of events. */
 const LOOK_EVERY = 50;
@@ -151,11 +151,4 @@ function seconds(text: string): number {
   const value = Number(text);
   if (!(value > 0)) throw new UsageError(`'${text}' is no number of seconds`);
   return value;
-}
-
-function splitEvent(text: string): readonly [map: string, type: string] {
-  const at = text.indexOf("=");
-  if (at <= 0 || at === text.length - 1)
-    throw new UsageError(`'${text}' is no assignment`, "write --event map=type");
-  return [text.slice(0, at), text.slice(at + 1)];
 }

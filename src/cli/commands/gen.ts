@@ -1,6 +1,7 @@
 import { generateModule } from "../../gen/index.ts";
 import { readObject } from "../../object/index.ts";
-import { type Command, readOptions, UsageError } from "../command.ts";
+import { type Command, readOptions } from "../command.ts";
+import { splitEvent } from "../run/globals.ts";
 
 export const gen: Command = {
   name: "gen",
@@ -41,12 +42,4 @@ export const gen: Command = {
 /** `build/guard.bpf.o` → `guard`. */
 function moduleName(path: string): string {
   return path.replace(/^.*\//, "").replace(/(\.bpf)?\.o$/, "") || "object";
-}
-
-function splitEvent(text: string): [string, string] {
-  const at = text.indexOf("=");
-  if (at <= 0 || at === text.length - 1) {
-    throw new UsageError(`'${text}' is no assignment`, "write --event map=type");
-  }
-  return [text.slice(0, at), text.slice(at + 1)];
 }

@@ -34,7 +34,7 @@ import {
   WRITE_CHOICES,
   type WriteChoice,
 } from "../run/execute.ts";
-import { parseAssignment } from "../run/globals.ts";
+import { parseAssignment, splitAssignment, splitEvent } from "../run/globals.ts";
 import {
   captureBatches,
   capturePackets,
@@ -330,12 +330,6 @@ async function fillMaps(io: Io, collection: Collection, assignments: readonly st
   }
 }
 
-function splitAssignment(text: string, usage: string): [string, string] {
-  const at = text.indexOf("=");
-  if (at <= 0 || at === text.length - 1) throw new UsageError(`'${text}' is no assignment`, `write ${usage}`);
-  return [text.slice(0, at), text.slice(at + 1)];
-}
-
 function mapNamed(collection: Collection, name: string): BpfMap {
   const map = collection.maps.get(name);
   if (map === undefined) {
@@ -358,10 +352,6 @@ async function openCapture(
   file.write(writer.header());
   const choice = values.writeOnly as WriteChoice; // commander checks the choices
   return { file, write: { choice, packet: (packet) => file.write(writer.packet(packet)) } };
-}
-
-function splitEvent(text: string): readonly [map: string, type: string] {
-  return splitAssignment(text, "--event map=type");
 }
 
 /** Names of the maps that keep one value for each CPU. */

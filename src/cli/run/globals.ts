@@ -8,6 +8,18 @@ export function parseAssignment(text: string): readonly [name: string, value: Gl
   return [text.slice(0, at), parseValue(text.slice(at + 1))];
 }
 
+/** `name=value` of options such as `--event map=type`. @throws UsageError with `usage`. */
+export function splitAssignment(text: string, usage: string): [name: string, value: string] {
+  const at = text.indexOf("=");
+  if (at <= 0 || at === text.length - 1) throw new UsageError(`'${text}' is no assignment`, `write ${usage}`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** `map=type` of `--event`. @throws UsageError. */
+export function splitEvent(text: string): [map: string, type: string] {
+  return splitAssignment(text, "--event map=type");
+}
+
 function parseValue(text: string): GlobalValue {
   if (/^-?(\d+|0x[0-9a-f]+)$/i.test(text)) {
     const negative = text.startsWith("-");

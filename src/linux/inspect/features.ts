@@ -113,7 +113,6 @@ function loadProbe(
     insnCnt: insns.length / 8,
     license: LICENSE,
     progFlags: type === "BPF_PROG_TYPE_SYSCALL" ? BPF_F_SLEEPABLE : 0,
-    // Kernels before 5.0 wanted to know what kprobes were built for.
     ...(log && { logBuf: log, logSize: log.length, logLevel: 1 }),
   });
   if (result >= 0) sys.call("close", result);

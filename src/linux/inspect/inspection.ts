@@ -50,7 +50,7 @@ export class Inspection implements LinuxInspection {
   }
 
   owners(): ReturnType<LinuxInspection["owners"]> {
-    const { program, map, link } = findOwners(() => false);
+    const { program, map, link } = findOwners();
     return { programs: program, maps: map, links: link };
   }
 

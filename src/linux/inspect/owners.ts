@@ -17,10 +17,9 @@ export function kindOfFd(fd: Fd): ObjectKind | undefined {
 }
 
 /**
- * Looks at the descriptors of every process. Those that end meanwhile, or that this user may not look into, are left out;
- * so are the descriptors of this process which `isOwn` says were opened to look.
+ * Looks at the descriptors of every process. Those that end meanwhile, or that this user may not look into, are left out.
  */
-export function findOwners(isOwn: (fd: number) => boolean): Readonly<Record<ObjectKind, OwnersById>> {
+export function findOwners(): Readonly<Record<ObjectKind, OwnersById>> {
   const found = {
     program: new Map<number, ObjectOwner[]>(),
     map: new Map<number, ObjectOwner[]>(),
@@ -33,7 +32,6 @@ export function findOwners(isOwn: (fd: number) => boolean): Readonly<Record<Obje
     const pid = Number(entry);
     let owner: ObjectOwner | undefined;
     for (const fd of list(`/proc/${pid}/fdinfo`)) {
-      if (pid === process.pid && isOwn(Number(fd))) continue;
       const text = read(`/proc/${pid}/fdinfo/${fd}`);
       const kind = kindIn(text);
       if (kind === undefined) continue;

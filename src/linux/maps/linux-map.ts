@@ -33,7 +33,8 @@ export class LinuxMap implements LinuxMapPort {
     this.handle = handle;
     this.id = objectInfo(context.sys, handle, 8)?.getUint32(4, true) ?? 0;
     const { perCpu } = mapTypeRow(spec.type);
-    context.maps.set(this.id, this);
+    // Another view of a map that is open already (`openMap`) does not take its place.
+    if (!context.maps.has(this.id)) context.maps.set(this.id, this);
     this.valueBytes = perCpu ? alignUp(spec.valueSize, 8) * context.numCpus : spec.valueSize;
   }
 

@@ -1,8 +1,7 @@
-import { ERRNO } from "../../abi/index.ts";
 import { BpfError } from "../../base/index.ts";
 import type { BpfMap, Program } from "../../object/index.ts";
 import type { LinuxContext, SlotValue } from "../context.ts";
-import { type Fd, linuxError } from "../sys/index.ts";
+import { openId } from "../inspect/ids.ts";
 
 /**
  * Bytes for the slot of a map that holds maps or programs: the descriptor of the object, which `value` is or names by
@@ -27,22 +26,9 @@ export function slotValue(
   const id = new DataView(value.buffer, value.byteOffset).getUint32(0, true);
   const own = (holds === "map" ? context.maps : context.programs).get(id);
   if (own !== undefined) return { bytes: int32(own.fd), [Symbol.dispose]: () => {} };
-  const fd = openById(context, holds === "map" ? "map" : "program", id);
+  const fd = openId(context.sys, holds === "map" ? "map" : "program", id);
   // An id that names nothing becomes a descriptor that names nothing: the kernel answers in its own order.
   return { bytes: int32(fd?.number ?? -1), [Symbol.dispose]: () => fd?.close() };
-}
-
-/** A descriptor of a map or program by id, if there is one; needs CAP_SYS_ADMIN. @throws BpfError `linux/…`. */
-export function openById(context: LinuxContext, what: "map" | "program", id: number): Fd | undefined {
-  const { sys } = context;
-  const command = what === "map" ? "BPF_MAP_GET_FD_BY_ID" : "BPF_PROG_GET_FD_BY_ID";
-  const { result } = sys.tryBpf(command, { id });
-  if (result === -ERRNO.ENOENT) return undefined;
-  if (result >= 0) return sys.own(result, `${what} ${id}`);
-  throw linuxError(result, {
-    doing: `opening ${what} ${id} by its id`,
-    hint: "pass the object itself; opening by id needs CAP_SYS_ADMIN",
-  });
 }
 
 function descriptor(map: string, value: BpfMap | Program, holds: string): number {
