@@ -8,6 +8,7 @@
 // In a shared memory (assembly/shared/) several instances of the module allocate: what they have in common stands in the
 // memory itself, behind a lock, and all of the memory is there from the start.
 import { lockWord, unlockWord } from "./locks";
+import { chargeBytes, follow } from "./work";
 
 const PAGE: u32 = 65536;
 const HEADER: u32 = 16;
@@ -83,7 +84,7 @@ function takeRun(pages: u32): u32 {
   let previous: u32 = 0;
   let run = load<u32>(STATE, FREE_RUNS);
   fresh = false;
-  while (run) {
+  for (let steps: u32 = 0; run; steps = follow(steps)) {
     const next = load<u32>(run);
     const have = load<u32>(run, 4);
     if (have >= pages) {
@@ -108,7 +109,7 @@ function takeRun(pages: u32): u32 {
 function giveRun(run: u32, pages: u32): void {
   let previous: u32 = 0;
   let next = load<u32>(STATE, FREE_RUNS);
-  while (next && next < run) {
+  for (let steps: u32 = 0; next && next < run; steps = follow(steps)) {
     previous = next;
     next = load<u32>(next);
   }
@@ -183,6 +184,7 @@ function allocRun(bytes: u32, asked: u32): u32 {
   const pages = (bytes + (PAGE - 1)) / PAGE;
   const run = takeRun(pages);
   if (!run) return 0;
+  chargeBytes(bytes);
   if (!fresh) memory.fill(run, 0, pages * PAGE);
   store<u32>(run, pages | BIG);
   addUsed(<u64>pages * PAGE);

@@ -5,3 +5,4 @@ export * from "./helpers/current";
 export * from "./helpers/exports";
 export * from "./interpreter";
 export * from "./maps/exports";
+export { work } from "./work";

@@ -2,6 +2,7 @@
 // lib/checksum.c, net/core/filter.c @ v6.12.
 import { ASK_HOST, PACKET_BYTES, PACKET_FRAG_BYTES, SKB_DATA, SKB_DATA_END } from "../../src/runtime/layout";
 import { EFAULT, EINVAL } from "../../src/runtime/maps/constants";
+import { chargeBytes } from "../work";
 import { endPointers } from "./packet";
 
 const FIELD_MASK: u64 = 0xf;
@@ -37,6 +38,7 @@ function csumFold(sum: u32): u32 {
  */
 export function csumPartial(from: u32, size: u32, seed: u32): u32 {
   let sum: u64 = seed;
+  chargeBytes(size);
   while (size >= 8) {
     sum += <u64>load<u32>(from) + load<u32>(from, 4);
     from += 8;

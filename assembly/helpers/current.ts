@@ -16,6 +16,7 @@ import {
   REFILL_RANDOM,
   REFILL_TASK,
 } from "../../src/runtime/layout";
+import { chargeBytes } from "../work";
 
 /** Asks the host to fill a part of the block anew: REFILL_…. */
 @external("kernel", "refill")
@@ -89,6 +90,7 @@ export function getCurrentUidGid(): u64 {
 /** 0. At most 15 bytes and a NUL; the rest of `size` is zeroed. */
 export function getCurrentComm(to: u32, size: u32): i32 {
   useTask();
+  chargeBytes(size);
   memory.fill(to, 0, size);
   if (size) memory.copy(to, <u32>CURRENT + <u32>CURRENT_COMM, min(size - 1, COMM_BYTES - 1));
   return 0;

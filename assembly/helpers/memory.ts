@@ -3,6 +3,7 @@
 import { NULL_PAGE } from "../../src/runtime/layout";
 import { EFAULT, ERANGE } from "../../src/runtime/maps/constants";
 import { copyBytes } from "../maps/header";
+import { chargeBytes } from "../work";
 
 /** Linux on x86-64: user addresses end below 2^47 (TASK_SIZE_MAX), addresses have 57 significant bits. */
 const USER_END: u64 = 1 << 47;
@@ -30,6 +31,7 @@ export function kernelFault(address: u64): i32 {
 
 @inline
 function fail(to: u32, size: u32, address: u64, kernel: bool): i32 {
+  chargeBytes(size);
   memory.fill(to, 0, size);
   return kernel ? kernelFault(address) : -EFAULT;
 }
@@ -38,8 +40,7 @@ function fail(to: u32, size: u32, address: u64, kernel: bool): i32 {
 function read(to: u32, size: u32, from: u64, kernel: bool): i32 {
   if (size == 0) return 0;
   if (!readable(from, size)) return fail(to, size, from, kernel);
-  if (size <= 64) copyBytes(to, <u32>from, size);
-  else memory.copy(to, <u32>from, size);
+  copyBytes(to, <u32>from, size);
   return 0;
 }
 
@@ -54,6 +55,7 @@ function readString(to: u32, size: u32, from: u64, kernel: bool): i32 {
   const start = <u32>from;
   const room = memoryEnd() - start;
   const last = size - 1;
+  chargeBytes(size);
   for (let i: u32 = 0; i < last; i++) {
     if (<u64>i >= room) return fail(to, size, from, kernel);
     const byte = load<u8>(start + i);
@@ -86,6 +88,7 @@ export function probeReadUserStr(to: u32, size: u32, from: u64): i32 {
 
 /** `bpf_strncmp`: -1, 0 or 1: where the first difference of two strings within `size` bytes points. */
 export function strncmp(a: u32, size: u32, b: u32): i32 {
+  chargeBytes(size);
   for (let i: u32 = 0; i < size; i++) {
     const x = load<u8>(a + i);
     const y = load<u8>(b + i);

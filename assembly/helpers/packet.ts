@@ -19,6 +19,7 @@ import {
 } from "../../src/runtime/layout";
 import { EACCES, EFAULT, EINVAL } from "../../src/runtime/maps/constants";
 import { copyBytes } from "../maps/header";
+import { chargeBytes } from "../work";
 
 /** Longest metadata: `skb_shared_info.meta_len` is one byte. */
 const META_MAX: u32 = 255;
@@ -50,6 +51,7 @@ export function xdpAdjustHead(context: u32, delta: i32): i32 {
   const data = <i64>old + delta;
   const first = load<u32>(context - PACKET_BYTES, PACKET_START) + XDP_FRAME_BYTES + metaBytes;
   if (data < <i64>first || data > <i64>load<u32>(context, XDP_DATA_END) - ETH_HLEN) return -EINVAL;
+  chargeBytes(metaBytes);
   if (metaBytes) memory.copy(<u32>data - metaBytes, meta, metaBytes);
   store<u32>(context, <u32>data - metaBytes, XDP_DATA_META);
   store<u32>(context, <u32>data, XDP_DATA);
@@ -76,7 +78,10 @@ export function xdpAdjustTail(context: u32, delta: i32): i32 {
   const end = <i64>old + delta;
   if (end > <i64>load<u32>(context - PACKET_BYTES, PACKET_LIMIT)) return -EINVAL;
   if (end < <i64>load<u32>(context, XDP_DATA) + ETH_HLEN) return -EINVAL;
-  if (delta > 0) memory.fill(old, 0, delta);
+  if (delta > 0) {
+    chargeBytes(delta);
+    memory.fill(old, 0, delta);
+  }
   store<u32>(context, <u32>end, XDP_DATA_END);
   return 0;
 }
@@ -118,6 +123,7 @@ export function skbLoadBytes(context: u32, offset: u32, to: u32, size: u32): i32
     return 0;
   }
   if (offset <= INT_MAX && end <= <u64>linear + fragBytes(context)) return ASK_HOST;
+  chargeBytes(size);
   memory.fill(to, 0, size);
   return -EFAULT;
 }
@@ -132,6 +138,7 @@ export function skbLoadBytesRelative(context: u32, offset: u32, to: u32, size: u
       return 0;
     }
   }
+  chargeBytes(size);
   memory.fill(to, 0, size);
   return -EFAULT;
 }

@@ -4,7 +4,6 @@
 import {
   MAP_ELEM_BYTES,
   MAP_MAX_ENTRIES,
-  MAP_NUM_CPUS,
   MAP_VALUES,
   MAP_VALUE_STRIDE,
 } from "../../src/runtime/layout";
@@ -28,7 +27,7 @@ import {
   MAX_PERCPU_VALUE,
 } from "../../src/runtime/maps/constants";
 import { alloc64, free } from "../alloc";
-import { ALL_CPUS, copyPercpuValue, copyValue, hasSpinLock, newHeader, programAccessOk } from "./header";
+import { ALL_CPUS, copyPercpuValue, copyValue, cpusOf, hasSpinLock, newHeader, programAccessOk } from "./header";
 
 export const TYPE_ARRAY: u32 = 2;
 export const TYPE_PERCPU_ARRAY: u32 = 6;
@@ -111,7 +110,7 @@ export function percpuArrayUpdate(map: u32, key: u32, value: u32, flags: u64, cp
     copyValue(map, target + cpu * stride, value);
     return 0;
   }
-  const cpus = load<u32>(map, MAP_NUM_CPUS);
+  const cpus = cpusOf(map);
   for (let i: u32 = 0; i < cpus; i++) copyPercpuValue(map, target + i * stride, value + i * stride);
   return 0;
 }

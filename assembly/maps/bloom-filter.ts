@@ -13,6 +13,7 @@ import {
   ENOMEM,
 } from "../../src/runtime/maps/constants";
 import { alloc64, free } from "../alloc";
+import { chargeBytes } from "../work";
 import { jhash } from "./hashing";
 import { KIND_PRIVATE, newHeader, programAccessOk, roundUpPow2 } from "./header";
 
@@ -62,11 +63,18 @@ export function bloomDestroy(map: u32): void {
   free(load<u32>(map, MAP_VALUES));
 }
 
+/** At most 15: four bits of map_extra. */
+@inline
+function hashesOf(map: u32): u32 {
+  chargeBytes(load<u32>(map, MAP_VALUE_SIZE));
+  return load<u32>(map, HASHES) & 0xf;
+}
+
 /** 0 or -EINVAL. */
 export function bloomPush(map: u32, value: u32, flags: u64): i32 {
   if (flags) return -EINVAL;
   const bits = load<u32>(map, MAP_VALUES);
-  const hashes = load<u32>(map, HASHES);
+  const hashes = hashesOf(map);
   for (let i: u32 = 0; i < hashes; i++) {
     const bit = jhash(value, load<u32>(map, MAP_VALUE_SIZE), load<u32>(map, SEED) + i) & load<u32>(map, MASK);
     const at = bits + (bit >> 3);
@@ -78,7 +86,7 @@ export function bloomPush(map: u32, value: u32, flags: u64): i32 {
 /** 0: probably there; -ENOENT: certainly not. */
 export function bloomPeek(map: u32, value: u32): i32 {
   const bits = load<u32>(map, MAP_VALUES);
-  const hashes = load<u32>(map, HASHES);
+  const hashes = hashesOf(map);
   for (let i: u32 = 0; i < hashes; i++) {
     const bit = jhash(value, load<u32>(map, MAP_VALUE_SIZE), load<u32>(map, SEED) + i) & load<u32>(map, MASK);
     if (!(load<u8>(bits + (bit >> 3)) & (1 << (bit & 7)))) return -ENOENT;

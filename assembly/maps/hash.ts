@@ -19,7 +19,6 @@ import {
   MAP_FIELDS,
   MAP_KEY_SIZE,
   MAP_MAX_ENTRIES,
-  MAP_NUM_CPUS,
   MAP_TYPE,
   MAP_VALUE_SIZE,
   MAP_VALUE_STRIDE,
@@ -45,12 +44,14 @@ import {
   MAX_PERCPU_VALUE,
 } from "../../src/runtime/maps/constants";
 import { alloc64, free } from "../alloc";
+import { chargeBytes, damaged, follow } from "../work";
 import { hashBytes, hashWords, jhash } from "./hashing";
 import {
   ALL_CPUS,
   copyBytes,
   copyPercpuValue,
   copyValue,
+  cpusOf,
   hasSpinLock,
   KIND_PRIVATE,
   newHeader,
@@ -216,13 +217,18 @@ function find(map: u32, key: u32, keyAt: u32): u32 {
   const size = load<u32>(map, MAP_KEY_SIZE);
   const hash = hashOf(map, key, size);
   let node = load<u32>(bucketOf(map, hash));
+  let steps: u32 = 0;
   if (size == 4) {
     const wanted = load<u32>(key);
-    while (node && load<u32>(node + keyAt) != wanted) node = load<u32>(node, NEXT);
+    while (node && load<u32>(node + keyAt) != wanted) {
+      node = load<u32>(node, NEXT);
+      steps = follow(steps);
+    }
     return node;
   }
   while (node && (load<u32>(node, HASH) != hash || !sameKey(node + keyAt, key, size))) {
     node = load<u32>(node, NEXT);
+    steps = follow(steps);
   }
   return node;
 }
@@ -251,7 +257,10 @@ export function lruPeek(map: u32, key: u32): u32 {
 function unlink(map: u32, node: u32): void {
   let link = bucketOf(map, load<u32>(node, HASH));
   // The first word of a node is its link, as a bucket's word is: both are walked alike.
-  while (load<u32>(link) != node) link = load<u32>(link);
+  for (let steps: u32 = 0; load<u32>(link) != node; steps = follow(steps)) {
+    link = load<u32>(link);
+    if (!link) damaged();
+  }
   store<u32>(link, load<u32>(node, NEXT));
 }
 
@@ -273,10 +282,12 @@ export function hashVictim(map: u32): u32 {
   const bytes = load<u32>(map, NODE_BYTES);
   const end = poolEnd(map);
   let node = load<u32>(map, HAND);
+  let steps: u32 = 0;
   while (!load<u8>(node, STATE) || load<u8>(node, REF)) {
     store<u8>(node, 0, REF);
     node += bytes;
     if (node == end) node = poolFirst(map);
+    steps = follow(steps);
   }
   store<u32>(map, node, HAND);
   return node;
@@ -314,7 +325,7 @@ function replace(map: u32, key: u32, value: u32, flags: u64, cpu: u32, size: u32
   const bucket = before;
   const first = load<u32>(bucket);
   let old = first;
-  while (old && !sameKey(old + KEY, key, size)) {
+  for (let steps: u32 = 0; old && !sameKey(old + KEY, key, size); steps = follow(steps)) {
     before = old;
     old = load<u32>(old, NEXT);
   }
@@ -345,9 +356,11 @@ function put(map: u32, key: u32, value: u32, flags: u64, cpu: u32, hash: u32): i
   const bucket = bucketOf(map, hash);
   let before = bucket;
   let old = load<u32>(bucket);
+  let steps: u32 = 0;
   while (old && (load<u32>(old, HASH) != hash || !sameKey(old + keyAt, key, size))) {
     before = old;
     old = load<u32>(old, NEXT);
+    steps = follow(steps);
   }
   const valueAt = load<u32>(map, HASH_VALUE_AT);
   let node: u32;
@@ -388,6 +401,7 @@ function put(map: u32, key: u32, value: u32, flags: u64, cpu: u32, hash: u32): i
   if (lru) store<u8>(node, 1, STATE);
   store<u32>(node, hash, HASH);
   copyBytes(node + keyAt, key, size);
+  chargeBytes(load<u32>(map, MAP_ELEM_BYTES));
   if (percpu) {
     if (cpu != ALL_CPUS) memory.fill(node + valueAt, 0, load<u32>(map, MAP_ELEM_BYTES));
     writePercpu(map, node + valueAt, value, cpu);
@@ -407,7 +421,7 @@ function writePercpu(map: u32, target: u32, value: u32, cpu: u32): void {
     copyValue(map, target + cpu * stride, value);
     return;
   }
-  const cpus = load<u32>(map, MAP_NUM_CPUS);
+  const cpus = cpusOf(map);
   for (let i: u32 = 0; i < cpus; i++) copyPercpuValue(map, target + i * stride, value + i * stride);
 }
 

@@ -11,6 +11,7 @@ import {
   HASH_M6,
   HASH_M7,
 } from "../../src/runtime/layout";
+import { chargeBytes } from "../work";
 
 const M1: u64 = 0x9e3779b97f4a7c15;
 const M2: u64 = 0xd6e8feb86659fd93;
@@ -38,6 +39,7 @@ export function hashWords(key: u32, size: u32): u32 {
 /** Any size. */
 export function hashBytes(key: u32, size: u32): u32 {
   let h: u64 = SEED ^ size;
+  chargeBytes(size);
   while (size >= 8) {
     h = (h ^ load<u64>(key)) * M1;
     h ^= h >> 32;
@@ -77,6 +79,7 @@ function lookup3(key: u32, size: u32, start: u32): u32 {
   let a = start;
   let b = start;
   let c = start;
+  chargeBytes(size);
   while (size > 12) {
     a += load<u32>(key);
     b += load<u32>(key, 4);

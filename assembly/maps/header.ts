@@ -14,6 +14,7 @@ import {
 } from "../../src/runtime/layout";
 import { FIELD_SPIN_LOCK, BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG } from "../../src/runtime/maps/constants";
 import { alloc, alloc64, free } from "../alloc";
+import { charge, chargeBytes, follow } from "../work";
 
 /** `cpu` that stands for all of them: the host writes every CPU's value. */
 export const ALL_CPUS: u32 = 0xffffffff;
@@ -62,11 +63,21 @@ export function programAccessOk(flags: u32): bool {
   return (flags & both) != both;
 }
 
+/** More than NR_CPUS of any kernel: the greatest number of CPUs that a map is believed. */
+const MANY_CPUS: u32 = 8192;
+
+/** For how many CPUs the map holds a value. */
+@inline
+export function cpusOf(map: u32): u32 {
+  return min<u32>(load<u32>(map, MAP_NUM_CPUS), MANY_CPUS);
+}
+
 /** True when values hold a `struct bpf_spin_lock`. */
 export function hasSpinLock(map: u32): bool {
   const table = load<u32>(map, MAP_FIELDS);
   if (!table) return false;
   const count = load<u32>(table);
+  charge(count);
   for (let i: u32 = 0; i < count; i++) {
     if (load<u32>(table + 4 + i * 12, 8) == FIELD_SPIN_LOCK) return true;
   }
@@ -89,7 +100,10 @@ export function copyPercpuValue(map: u32, target: u32, source: u32): void {
 /** memory.copy that does not leave wasm for the usual small sizes. */
 @inline
 export function copyBytes(target: u32, source: u32, size: u32): void {
-  if (size > 64) memory.copy(target, source, size);
+  if (size > 64) {
+    chargeBytes(size);
+    memory.copy(target, source, size);
+  }
   else {
     // Overlap is harmless: a program may pass a map value as its own new value, which copies onto itself.
     while (size >= 8) {
@@ -120,6 +134,8 @@ function copyTail(target: u32, source: u32, size: u32): void {
 function copyAroundFields(map: u32, target: u32, source: u32): void {
   const table = load<u32>(map, MAP_FIELDS);
   const count = load<u32>(table);
+  charge(count);
+  chargeBytes(load<u32>(map, MAP_VALUE_SIZE));
   let at: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
     const row = table + 4 + i * 12;
@@ -186,7 +202,7 @@ export function poolFree(map: u32, node: u32): void {
 /** Frees all chunks. */
 export function poolDestroy(map: u32): void {
   let chunk = load<u32>(map, P_CHUNKS);
-  while (chunk) {
+  for (let steps: u32 = 0; chunk; steps = follow(steps)) {
     const before = load<u32>(chunk);
     free(chunk);
     chunk = before;

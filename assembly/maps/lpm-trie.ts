@@ -20,6 +20,7 @@ import {
   ENOSPC,
 } from "../../src/runtime/maps/constants";
 import { alloc, free } from "../alloc";
+import { follow } from "../work";
 import {
   copyBytes,
   copyValue,
@@ -124,6 +125,7 @@ export function lpmLookup(map: u32, key: u32): u32 {
   const data = key + 4;
   let node = load<u32>(map, ROOT);
   let found: u32 = 0;
+  let steps: u32 = 0;
   if (size == 4) {
     // IPv4: the address in one register, a shift instead of a byte load for each bit.
     const address = bswap<u32>(load<u32>(data));
@@ -140,6 +142,7 @@ export function lpmLookup(map: u32, key: u32): u32 {
       if (!load<u32>(node, FLAGS)) found = node;
       if (prefix == 32) break;
       node = load<u32>(node + (((address >> (31 - prefix)) & 1) << 2));
+      steps = follow(steps);
     }
   } else {
     while (node) {
@@ -148,6 +151,7 @@ export function lpmLookup(map: u32, key: u32): u32 {
       if (!load<u32>(node, FLAGS)) found = node;
       if (prefix == max) break;
       node = load<u32>(node + (bitAt(data, prefix) << 2));
+      steps = follow(steps);
     }
   }
   return found ? found + load<u32>(map, VALUE_AT) : 0;
@@ -165,7 +169,7 @@ function countLookup(map: u32): void {
     const address = top << (32 - SHORTCUT_BITS);
     let node = load<u32>(map, ROOT);
     let found: u32 = 0;
-    while (node) {
+    for (let steps: u32 = 0; node; steps = follow(steps)) {
       const prefix = load<u32>(node, PREFIX);
       if (prefix >= SHORTCUT_BITS) break;
       if (<u32>clz<u32>(bswap<u32>(load<u32>(node, DATA)) ^ address) < prefix) {
@@ -234,7 +238,7 @@ function insert(map: u32, key: u32, fresh: u32, flags: u64, size: u32, max: u32)
   let slot = map + <u32>ROOT;
   let node = load<u32>(slot);
   let match: u32 = 0;
-  while (node) {
+  for (let steps: u32 = 0; node; steps = follow(steps)) {
     match = matchLength(node, key, size);
     const prefix = load<u32>(node, PREFIX);
     if (prefix != match || prefix == length || prefix == max) break;
@@ -289,7 +293,7 @@ export function lpmDelete(map: u32, key: u32): i32 {
   let parent: u32 = 0;
   let node = load<u32>(slot);
   let match: u32 = 0;
-  while (node) {
+  for (let steps: u32 = 0; node; steps = follow(steps)) {
     match = matchLength(node, key, size);
     const prefix = load<u32>(node, PREFIX);
     if (prefix != match || prefix == length) break;
@@ -318,7 +322,7 @@ export function lpmDelete(map: u32, key: u32): i32 {
 /** First element in post-order below `node`. */
 function leftmost(node: u32): u32 {
   let last: u32 = 0;
-  while (node) {
+  for (let steps: u32 = 0; node; steps = follow(steps)) {
     if (load<u32>(node, FLAGS)) node = load<u32>(node);
     else {
       last = node;
@@ -342,7 +346,7 @@ export function lpmNextKey(map: u32, key: u32, next: u32): i32 {
     let match: u32 = 0;
     let after: u32 = 0;
     let afterIsTree = false;
-    while (node) {
+    for (let steps: u32 = 0; node; steps = follow(steps)) {
       match = matchLength(node, key, size);
       const prefix = load<u32>(node, PREFIX);
       if (prefix != match || prefix == load<u32>(key)) break;

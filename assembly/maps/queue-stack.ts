@@ -14,6 +14,7 @@ import {
   ENOMEM,
 } from "../../src/runtime/maps/constants";
 import { alloc64, free } from "../alloc";
+import { chargeBytes, damaged } from "../work";
 import { copyBytes, KIND_PRIVATE, newHeader, programAccessOk } from "./header";
 
 export const TYPE_QUEUE: u32 = 22;
@@ -78,13 +79,21 @@ export function queuePush(map: u32, value: u32, flags: u64): i32 {
 }
 
 function nothing(map: u32, value: u32): i32 {
+  chargeBytes(load<u32>(map, MAP_VALUE_SIZE));
   memory.fill(value, 0, load<u32>(map, MAP_VALUE_SIZE));
   return -ENOENT;
+}
+
+/** Taking comes to an end only when both ends are slots. */
+@inline
+function checkSlots(map: u32): void {
+  if (max<u32>(load<u32>(map, HEAD), load<u32>(map, TAIL)) > load<u32>(map, MAP_MAX_ENTRIES)) damaged();
 }
 
 /** Oldest value; -ENOENT (and zeroes in `value`) when empty. */
 export function queueTake(map: u32, value: u32, remove: bool): i32 {
   const tail = load<u32>(map, TAIL);
+  checkSlots(map);
   if (tail == load<u32>(map, HEAD)) return nothing(map, value);
   copyBytes(value, slotAddress(map, tail), load<u32>(map, MAP_VALUE_SIZE));
   if (remove) store<u32>(map, slotAfter(map, tail), TAIL);
@@ -94,6 +103,7 @@ export function queueTake(map: u32, value: u32, remove: bool): i32 {
 /** Newest value; -ENOENT (and zeroes in `value`) when empty. */
 export function stackTake(map: u32, value: u32, remove: bool): i32 {
   const head = load<u32>(map, HEAD);
+  checkSlots(map);
   if (head == load<u32>(map, TAIL)) return nothing(map, value);
   const top = head == 0 ? load<u32>(map, MAP_MAX_ENTRIES) : head - 1;
   copyBytes(value, slotAddress(map, top), load<u32>(map, MAP_VALUE_SIZE));

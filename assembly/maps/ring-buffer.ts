@@ -26,6 +26,7 @@ import {
   ENOMEM,
 } from "../../src/runtime/maps/constants";
 import { allocPages, freePages } from "../alloc";
+import { damaged, follow } from "../work";
 import { copyBytes, KIND_PRIVATE, newHeader } from "./header";
 
 export const TYPE_RINGBUF: u32 = 27;
@@ -97,7 +98,8 @@ function reserve(map: u32, size: u64): u32 {
   const mask = ringSize - 1;
   const position = load<u64>(ring, PRODUCER);
   let pending = load<u64>(ring, PENDING);
-  while (pending != position) {
+  if (position - pending > ringSize) damaged();
+  for (let steps: u32 = 0; pending < position; steps = follow(steps)) {
     const length = load<u32>(ring + DATA + (<u32>pending & mask));
     if (length & BPF_RINGBUF_BUSY_BIT) break;
     pending += recordBytes(length & LENGTH_BITS);
@@ -175,7 +177,7 @@ export function ringbufPeek(map: u32): u32 {
   const ring = load<u32>(map, RING);
   const mask = load<u32>(map, MAP_MAX_ENTRIES) - 1;
   let position = load<u64>(ring, CONSUMER);
-  while (position != load<u64>(ring, PRODUCER)) {
+  for (let steps: u32 = 0; position < load<u64>(ring, PRODUCER); steps = follow(steps)) {
     const record = ring + DATA + (<u32>position & mask);
     const length = load<u32>(record);
     if (length & BPF_RINGBUF_BUSY_BIT) return 0;

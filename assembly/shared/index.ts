@@ -8,4 +8,5 @@ export * from "../helpers/current";
 export * from "../helpers/current";
 export * from "../helpers/exports";
 export * from "../interpreter";
+export { work } from "../work";
 export * from "./maps";

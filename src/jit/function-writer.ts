@@ -148,13 +148,21 @@ class FunctionWriter implements NodeWriter, CallFrame {
   /** Takes a node's instructions from the budget. */
   private charge(node: Node): void {
     if (this.fuel < 0) return;
-    const { f, insns } = this.e;
+    const { insns } = this.e;
     let count = 0;
     for (let slot = node.start; slot < node.end; slot += slotsOf(insns, slot)) count++;
-    if (count === 0) return;
+    if (count > 0) this.spend(count, node.start);
+  }
+
+  round(slot: number): void {
+    if (this.fuel >= 0) this.spend(1, slot);
+  }
+
+  private spend(count: number, slot: number): void {
+    const { f } = this.e;
     f.localGet(this.fuel).i64Const(count).op("i64.sub").localTee(this.fuel).i64Const(0).op("i64.lt_s").if();
     f.i64Const(0).globalSet(this.e.index.globals.fuel);
-    this.e.fail(StopCode.BUDGET, node.start);
+    this.e.fail(StopCode.BUDGET, slot);
     f.end();
   }
 

@@ -28,6 +28,8 @@ const MapType = {
 export interface CallFrame {
   before(): void;
   after(): void;
+  /** Another round of a loop inside of the instruction at `slot`: counts as an instruction. */
+  round(slot: number): void;
 }
 
 /** `call` and `callx` at `slot`. */
@@ -105,7 +107,7 @@ function lowerHelper(e: Emitter, slot: number, id: number, frame: CallFrame): vo
   switch (id) {
     case Helper.map_lookup_elem:
       if (map?.directLookup === true) {
-        lowerLookup(e, slot, map);
+        lowerLookup(e, slot, map, frame);
         return;
       }
       break;
@@ -144,10 +146,10 @@ export function knownMap(e: Emitter, r: number): JitMap | undefined {
   return typeof value !== "bigint" || value > 0xffff_ffffn ? undefined : e.input.map(Number(value));
 }
 
-function lowerLookup(e: Emitter, slot: number, map: JitMap): void {
+function lowerLookup(e: Emitter, slot: number, map: JitMap, frame: CallFrame): void {
   const { f, index } = e;
   if (map.hash !== undefined) {
-    lowerHashLookup(e, slot, map, map.hash);
+    lowerHashLookup(e, slot, map, map.hash, frame);
     return;
   }
   switch (map.type) {

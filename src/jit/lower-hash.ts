@@ -9,12 +9,19 @@ import {
 } from "../isa/index.ts";
 import type { Emitter } from "./emitter.ts";
 import type { JitHash, JitMap } from "./input.ts";
+import type { CallFrame } from "./lower-call.ts";
 
 /**
  * A lookup in a hash map whose keys are whole words, written out: hash, bucket and comparison with everything about the
  * map a constant. assembly/maps/hash.ts does the same for every map. r2 points to the key; r0 gets the value's address.
  */
-export function lowerHashLookup(e: Emitter, slot: number, map: JitMap, hash: JitHash): void {
+export function lowerHashLookup(
+  e: Emitter,
+  slot: number,
+  map: JitMap,
+  hash: JitHash,
+  frame: CallFrame,
+): void {
   const { f } = e;
   const words = readKey(e, slot, hash.keySize);
   const node = e.temp("i32", "node");
@@ -30,7 +37,9 @@ export function lowerHashLookup(e: Emitter, slot: number, map: JitMap, hash: Jit
   f.localGet(node).op("i32.eqz").brIf(done);
   compare(e, words, node, hash.keyAt);
   f.brIf(done);
-  f.localGet(node).memory("i32.load").localSet(node).br(next).end().end();
+  f.localGet(node).memory("i32.load").localSet(node);
+  frame.round(slot);
+  f.br(next).end().end();
   if (hash.usedAt !== undefined) {
     f.localGet(node).if();
     f.localGet(node).i32Const(1).memory("i32.store8", hash.usedAt).end();

@@ -50,7 +50,8 @@ export async function loadAhead(
 ): Promise<AheadCollection> {
   // Maps and code blocks use no other functions; nothing is run.
   const exports = instance.exports as unknown as MapExports & KernelModule["exports"];
-  const module = { memory: new Memory(instance.memory), exports };
+  const work = new WebAssembly.Global({ value: "f64", mutable: true }, Number.POSITIVE_INFINITY);
+  const module = { memory: new Memory(instance.memory), exports, functions: instance.exports, work };
   let engine: AheadEngine | undefined;
   const kernel = await openEmbeddedKernel(
     { numCpus: 1, uninitStack, metered, ...(gate && { gate }) },

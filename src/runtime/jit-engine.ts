@@ -26,6 +26,7 @@ import {
 } from "./interpreter.ts";
 import { jitInput } from "./jit-input.ts";
 import {
+  BATCH_COUNT,
   CODE_ENTRY,
   ERR_BAD_INSN,
   ERR_BUDGET,
@@ -106,6 +107,9 @@ const STATELESS_HELPERS: ReadonlySet<HelperName> = new Set([
   "l4_csum_replace",
 ] as const);
 const ALL_ARGS = 5;
+/** Work (`assembly/work.ts`) that one instruction may make, and that a run may do in any case. */
+const WORK_PER_INSN = 16;
+const WORK_OF_RUN = 1 << 22;
 /** A reading of the clock serves so many further calls of a run: asking the host takes longer than most programs. */
 const CLOCK_USES = 15;
 /**
@@ -190,6 +194,9 @@ export class JitEngine extends Interpreter {
     this.active.push(run);
     if (outer === undefined) this.trusting.forget();
     this.moment.forget();
+    const { work } = this.module;
+    const workBefore = work.value;
+    if (this.metered) work.value = workFor(budget);
     try {
       request.around?.enter?.(state);
       const fp = machine + MACHINE_STACK + STACK_BYTES;
@@ -203,6 +210,7 @@ export class JitEngine extends Interpreter {
       const retval = request.around?.leave?.(state, r0);
       return { r0, retval, insns: this.metered ? budget - left : undefined, state };
     } finally {
+      work.value = workBefore;
       this.active.pop();
       this.idle.push(machine);
       if (outer !== undefined) this.restoreRun(outer);
@@ -226,11 +234,14 @@ export class JitEngine extends Interpreter {
     this.trusting.forget();
     this.moment.forget();
     const fp = machine + MACHINE_STACK + STACK_BYTES;
+    const { work } = this.module;
+    if (this.metered) work.value = memory.view.getUint32(header + BATCH_COUNT, true) * workFor(budget);
     try {
       const used = this.guard(code, () => compiled.exports.packets(header, fp, cpu, budget));
       this.checkExit(packets.current, code, 0);
       return this.metered ? used : undefined;
     } finally {
+      work.value = Number.POSITIVE_INFINITY;
       packets.end();
       this.packets = undefined;
       this.active.pop();
@@ -334,6 +345,16 @@ export class JitEngine extends Interpreter {
     } catch (error) {
       if (error instanceof BpfError) throw error;
       const { message } = error as Error;
+      if (this.module.work.value < 0)
+        throw new BpfError(
+          "runtime/budget",
+          `prog '${code.name}' was stopped: what it calls does more than its instruction budget allows`,
+          {
+            subject: code.name,
+            hint: "helpers that copy megabytes count as many instructions",
+            cause: error,
+          },
+        );
       throw new BpfError("runtime/jit-trap", `prog '${code.name}' was stopped: ${message}`, {
         subject: code.name,
         hint: "the compiled program did what a verifier would have refused: run it with the interpreter to see what",
@@ -361,7 +382,7 @@ export class JitEngine extends Interpreter {
   // ---- compiling
 
   private compile(code: LoadedCode): Compiled {
-    const { memory, exports: kernel } = this.module;
+    const { memory, functions } = this.module;
     const exceptionSlot = exceptionCallback(code);
     const output = compileProgram(
       jitInput(code, {
@@ -376,7 +397,7 @@ export class JitEngine extends Interpreter {
       run: { memory: memory.wasm, table: this.table, ...this.globals },
       host: this.hostImports(code),
       // The module's exports themselves, so that calls stay in wasm. assembly/maps/exports.ts has them all.
-      maps: kernel as unknown as WebAssembly.ModuleImports,
+      maps: functions as WebAssembly.ModuleImports, // functions and the global `work`
     });
     const exports = instance.exports as unknown as JitExports; // what compileProgram says
     const tableIndex = this.freeSlots.pop() ?? this.nextSlot++;
@@ -427,6 +448,10 @@ export class JitEngine extends Interpreter {
       },
     };
   }
+}
+
+function workFor(budget: number): number {
+  return WORK_OF_RUN + WORK_PER_INSN * budget;
 }
 
 function isStateless(id: number): boolean {

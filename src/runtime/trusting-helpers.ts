@@ -7,6 +7,8 @@ import type { EmbeddedMap } from "./maps/map.ts";
 import { writeValue } from "./registers.ts";
 
 const NUMBER: Provenance = { kind: SCALAR, base: 0, end: 0, aux: 0 };
+/** Bytes above which a helper's work counts, as in `assembly/work.ts`. */
+const MUCH = 4096;
 const FUNC_TAG_HIGH = Number(FUNC_TAG >> 32n);
 
 /**
@@ -121,9 +123,17 @@ export class TrustingHelpers extends HelperEngine {
     else ids.push(result.aux);
   }
 
+  private charge(pieces: number): void {
+    const { work } = this.around.module;
+    work.value -= pieces;
+    if (work.value < 0)
+      throw this.error("runtime/budget", `bpf_${this.name}: more bytes than the instruction budget allows`);
+  }
+
   /** Helpers read and write their arguments' memory without looking: it has to be there. */
   private inside(n: number, size: number): void {
     const address = this.u32(n);
+    if (size > MUCH) this.charge(size / 64);
     if (address >= NULL_PAGE && size < 1 << 29 && address + size <= this.memory.u8.length) return;
     throw this.error(
       "runtime/out-of-bounds",

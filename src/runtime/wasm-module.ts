@@ -1,5 +1,6 @@
 import { BpfError } from "../base/index.ts";
 import type { DirectFunction } from "../jit/index.ts";
+import { guarded } from "./damage.ts";
 import { KERNEL_WASM_BASE64 } from "./generated/kernel-wasm.ts";
 import type { MapExports } from "./maps/map-exports.ts";
 import { Memory } from "./memory.ts";
@@ -39,7 +40,12 @@ export type KernelExports = InterpreterExports & HelperExports & Omit<MapExports
 /** The wasm instance and its memory. */
 export interface KernelModule {
   readonly memory: Memory;
+  /** For the host: a trap is `runtime/damaged-memory`. */
   readonly exports: InterpreterExports & HelperExports & MapExports;
+  /** The functions themselves: what compiled code imports, so that its calls stay in wasm. */
+  readonly functions: WebAssembly.Exports;
+  /** f64: chain links and pieces of 64 bytes that calls may still go through before they trap (`assembly/work.ts`). */
+  readonly work: WebAssembly.Global;
 }
 
 /** What the wasm calls back; a BpfError thrown by any of them ends the run. */
@@ -109,10 +115,11 @@ export async function openKernelModule(
       refill: (what: number) => imports.refill(what),
     },
   });
-  const exports = instance.exports as unknown as KernelModule["exports"]; // what assembly/index.ts exports
+  const functions = instance.exports;
+  const exports = guarded(functions as unknown as KernelModule["exports"]); // what assembly/index.ts exports
   if (memoryLimit !== undefined && shared === undefined)
     exports.setMemoryLimit(Math.max(INITIAL_PAGES, Math.floor(memoryLimit / 65536)));
-  return { memory: new Memory(memory), exports };
+  return { memory: new Memory(memory), exports, functions, work: functions.work as WebAssembly.Global };
 }
 
 /** The build for shared memories is only fetched where there is one. */

@@ -101,8 +101,15 @@ export function key32(n: number): Uint8Array {
   return Uint8Array.of(n, n >> 8, n >> 16, n >> 24);
 }
 
-/** Loads and runs a case in the embedded kernel. A refused load or run shows as `errno`, with its code. */
-export async function runOnEmbedded(kernel: Kernel, test: RandomCase): Promise<CaseResult> {
+/**
+ * Loads and runs a case in the embedded kernel. A refused load or run shows as `errno`, with its code.
+ * @param maxInsns instructions of one run; default: the engine's.
+ */
+export async function runOnEmbedded(
+  kernel: Kernel,
+  test: RandomCase,
+  maxInsns?: number,
+): Promise<CaseResult> {
   using collection = await kernel.load(specOf(test));
   for (const map of test.maps) {
     for (const { key, value } of map.entries) collection.maps.get(map.name)!.update(key, value);
@@ -111,7 +118,7 @@ export async function runOnEmbedded(kernel: Kernel, test: RandomCase): Promise<C
   const runs = test.packets.map((data, i) => {
     try {
       const ctx = test.contexts[i];
-      const run = program.run({ data, ...(ctx && { ctx }) });
+      const run = program.run({ data, ...(ctx && { ctx }), ...(maxInsns !== undefined && { maxInsns }) });
       const context = ctx && run.ctx ? toHex(run.ctx) : "";
       return { retval: run.retval, data: run.data ? toHex(run.data) : "", ctx: context };
     } catch (error) {

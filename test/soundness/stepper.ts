@@ -76,10 +76,10 @@ export class Stepper extends Interpreter {
   static override async open(options: InterpreterOptions): Promise<Stepper> {
     let stepper: Stepper | undefined;
     const module = await Interpreter.openModule(options, () => stepper as Stepper);
-    const { memory, exports } = module;
+    const { exports } = module;
     const execute = (machine: number, slot: number, exitDepth: number): number =>
       (stepper as Stepper).stepThrough(machine, slot, exitDepth);
-    stepper = new Stepper({ memory, exports: { ...exports, execute } }, options);
+    stepper = new Stepper({ ...module, exports: { ...exports, execute } }, options);
     stepper.real = exports.execute;
     return stepper;
   }

@@ -3,6 +3,7 @@ import { errnoName } from "../../abi/index.ts";
 import { BpfError } from "../../base/index.ts";
 import type { Btf } from "../../btf/index.ts";
 import type { MapSpec, RedirectTarget, UpdateFlag } from "../../object/index.ts";
+import { damagedMemory } from "../damage.ts";
 import { MAP_FROZEN } from "../layout.ts";
 import {
   BPF_ANY,
@@ -240,10 +241,15 @@ export abstract class MapBase implements EmbeddedMap, ProgramSide {
     if (this.isClosed && this.holders === 0) this.destroy();
   }
 
+  /** What a program has damaged is not given back: closing succeeds all the same. */
   private destroy(): void {
-    this.release();
-    if (this.scratchAt) this.wasm.free(this.scratchAt);
-    this.wasm.mapDestroy(this.address);
+    try {
+      this.release();
+      if (this.scratchAt) this.wasm.free(this.scratchAt);
+      this.wasm.mapDestroy(this.address);
+    } catch (error) {
+      if (!(error instanceof RangeError || error instanceof BpfError)) throw error;
+    }
   }
 
   /** BPF_MAP_LOOKUP_ELEM: a copy of the value, or -errno. */
@@ -289,17 +295,26 @@ export abstract class MapBase implements EmbeddedMap, ProgramSide {
     return { keys, values, next: last };
   }
 
+  /** More than a walk over the map can come by, changes on the way included. */
+  protected get mostElements(): number {
+    return 8 * (this.spec.maxEntries + this.numCpus);
+  }
+
   /** All keys now, so that a walk survives deletions. */
   protected keySnapshot(): Uint8Array[] {
     this.need("read", "entries");
-    const keys: Uint8Array[] = [];
+    return [...this.everyKey()];
+  }
+
+  /** The keys one after the other. */
+  protected *everyKey(): Generator<Uint8Array> {
+    let left = this.mostElements;
     let key = this.sysNextKey(undefined);
-    while (typeof key !== "number") {
-      keys.push(key);
-      key = this.sysNextKey(key);
+    for (; typeof key !== "number"; key = this.sysNextKey(key)) {
+      if (--left < 0) throw damagedMemory(`map '${this.name}' has no end`);
+      yield key;
     }
     if (key !== -ENOENT) throw this.error("entries", key);
-    return keys;
   }
 
   // ---- programs ----

@@ -1,4 +1,5 @@
 import { alignUp } from "../../base/index.ts";
+import { damagedMemory } from "../damage.ts";
 import { MAP_VALUE_STRIDE } from "../layout.ts";
 import type { BatchOps } from "./base.ts";
 import { ENOSPC } from "./constants.ts";
@@ -79,11 +80,13 @@ export class HashMap extends NativeMap {
   /** The buckets that hold something, from `first` on; each one's nodes as they are when it is reached. */
   private *buckets(first: number): Generator<{ bucket: number; nodes: number[] }> {
     const total = this.wasm.hashBucketCount(this.address);
+    let left = this.mostElements;
     for (let bucket = first; ; bucket++) {
       bucket = this.wasm.hashNextBucket(this.address, bucket);
       if (bucket >= total) return;
       const nodes: number[] = [];
       for (let node = this.wasm.hashBucketHead(this.address, bucket) >>> 0; node !== 0; ) {
+        if (--left < 0) throw damagedMemory(`map '${this.name}' has no end`);
         nodes.push(node);
         node = this.wasm.hashNodeNext(node) >>> 0;
       }
@@ -93,7 +96,10 @@ export class HashMap extends NativeMap {
 
   private inBucket(bucket: number, wanted: number): boolean {
     let node = this.wasm.hashBucketHead(this.address, bucket) >>> 0;
-    while (node !== 0 && node !== wanted) node = this.wasm.hashNodeNext(node) >>> 0;
+    for (let left = this.mostElements; node !== 0 && node !== wanted; left--) {
+      if (left < 0) throw damagedMemory(`map '${this.name}' has no end`);
+      node = this.wasm.hashNodeNext(node) >>> 0;
+    }
     return node !== 0;
   }
 }

@@ -177,11 +177,7 @@ export class HashOfMaps extends HashMap {
   }
 
   protected override release(): void {
-    for (const key of this.innerKeys()) this.inner.replace(this.innerAt(key), undefined);
-  }
-
-  private *innerKeys(): Generator<Uint8Array> {
-    for (let key = this.sysNextKey(undefined); typeof key !== "number"; key = this.sysNextKey(key)) yield key;
+    for (const key of this.everyKey()) this.inner.replace(this.innerAt(key), undefined);
   }
 
   private innerAt(key: Uint8Array): number {

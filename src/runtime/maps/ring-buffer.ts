@@ -1,4 +1,6 @@
 import type { EventRecord } from "../../object/index.ts";
+import { damagedMemory } from "../damage.ts";
+import type { Memory } from "../memory.ts";
 import { flags64, MapBase } from "./base.ts";
 import { BPF_RINGBUF_BUSY_BIT, BPF_RINGBUF_DISCARD_BIT, BPF_RINGBUF_HDR_SZ, ENOTSUPP } from "./constants.ts";
 import type { EmbeddedEventMap, EmbeddedUserRing, UserSample } from "./map.ts";
@@ -19,20 +21,26 @@ export class RingBufferMap extends MapBase implements EmbeddedEventMap {
     return this.wasm.ringbufWakeups(this.address) >>> 0;
   }
 
-  /** Committed records, oldest first; stops at one that a program still fills. The CPU is not recorded: 0. */
+  /**
+   * Committed records, oldest first; stops at one that a program still fills, and after as much as the ring holds: what
+   * other threads add meanwhile is for the next time. The CPU is not recorded: 0.
+   */
   drain(): EventRecord[] {
     const records = this.delivered;
     this.delivered = [];
-    const { wasm, address, module } = this;
+    const { wasm, address, module, spec } = this;
+    let left = spec.maxEntries;
     wasm.consumerEnter?.(address);
     try {
-      for (;;) {
+      while (left > 0) {
         const header = wasm.ringbufPeek(address) >>> 0;
-        if (header === 0) return records;
-        const size = module.memory.view.getUint32(header, true) & LENGTH_BITS;
+        if (header === 0) break;
+        const size = recordSize(module.memory, header, spec.maxEntries);
+        left -= BPF_RINGBUF_HDR_SZ + size;
         records.push({ cpu: 0, data: module.memory.read(header + BPF_RINGBUF_HDR_SZ, size) });
         wasm.ringbufConsume(address);
       }
+      return records;
     } finally {
       wasm.consumerLeave?.(address);
     }
@@ -81,11 +89,20 @@ export class UserRingBufferMap extends MapBase implements EmbeddedUserRing {
     const header = this.wasm.userRingbufPeek(this.address);
     if (header < 0 && header >= -ENOTSUPP) return header;
     const at = header >>> 0;
-    const size = this.module.memory.view.getUint32(at, true) & LENGTH_BITS;
+    const size = recordSize(this.module.memory, at, this.spec.maxEntries);
     return { address: at + BPF_RINGBUF_HDR_SZ, size };
   }
 
   override userRingbufRelease(): void {
     this.wasm.ringbufConsume(this.address);
   }
+}
+
+/** Bytes of the record whose header is there. */
+function recordSize(memory: Memory, header: number, most: number): number {
+  const end = memory.u8.length;
+  const size = header + BPF_RINGBUF_HDR_SZ <= end ? memory.view.getUint32(header, true) & LENGTH_BITS : end;
+  if (size > most || header + BPF_RINGBUF_HDR_SZ + size > end)
+    throw damagedMemory("a record is longer than its ring");
+  return size;
 }
