@@ -234,6 +234,19 @@ describe.each(KERNELS)("the module in $name", ({ why, open }) => {
     expect([...maps.untyped]).toEqual([[bytes, new Uint8Array([7, 8, 9])]]);
   });
 
+  skip("hands out records as they come", async () => {
+    const { programs, events, globals } = coll;
+    globals.runs = 40n;
+    for (let i = 0; i < 3; i++) programs.count.run({ data: packet });
+    const counts: bigint[] = [];
+    for await (const { data, lostBefore } of events.reports.records()) {
+      expect(lostBefore).toBe(0);
+      counts.push(data.count);
+      if (counts.length === 3) break;
+    }
+    expect(counts).toEqual([41n, 42n, 43n]);
+  });
+
   skip("says so when a program was not loaded", () => {
     expect(Object.keys(coll.programs).sort()).toEqual(["count", "jumped"]);
     expect(() => coll.programs.spare).toThrow(expect.objectContaining({ code: "object/not-loaded" }));
