@@ -343,11 +343,12 @@ export class JitEngine extends Interpreter {
     try {
       return work();
     } catch (error) {
-      if (error instanceof BpfError) throw error;
+      const trapped = !(error instanceof BpfError) || error.code === "runtime/damaged-memory";
+      if (!trapped) throw error;
       const { message } = error as Error;
       if (this.module.work.value < 0)
         throw new BpfError(
-          "runtime/budget",
+          "runtime/jit-trap",
           `prog '${code.name}' was stopped: what it calls does more than its instruction budget allows`,
           {
             subject: code.name,

@@ -1,4 +1,4 @@
-// Verified programs do the same in the interpreter and compiled, metered and not: verdict (r0), packet, context, maps,
+// Verified programs do the same in the interpreter and compiled, metered and not: all of r0, packet, context, maps,
 // records. SKEP_FUZZ_RUNS: how many (default 2000); SKEP_FUZZ_SEED: the first seed (default 1). A failure names its seed.
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { decode, disassemble } from "../../src/isa/index.ts";
@@ -9,6 +9,7 @@ import {
   type ProgramFacts,
   type ProgramGate,
 } from "../../src/runtime/index.ts";
+import type { Interpreter } from "../../src/runtime/interpreter.ts";
 import { Verifier, verifierProgram } from "../../src/verifier/index.ts";
 import { fixedHost } from "../differential/host.ts";
 import type { RandomCase } from "../differential/random-program.ts";
@@ -44,11 +45,14 @@ const ENGINES = [
 const FRESH = 1_000;
 
 let kernels: EmbeddedKernel[] = [];
+/** What the runs of a case left in r0, all 64 bits (a verdict has 32), by engine. */
+let returned: string[][] = [];
 async function open(): Promise<void> {
   close();
   kernels = await Promise.all(
     ENGINES.map(({ options }) => openEmbeddedKernel({ host: fixedHost(2), uninitStack: "zero", ...options })),
   );
+  returned = kernels.map(watchReturns);
 }
 function close(): void {
   for (const kernel of kernels) kernel[Symbol.dispose]();
@@ -59,19 +63,39 @@ afterAll(close);
 it(`${COUNT} verified programs do the same in every engine`, async () => {
   const problems: string[] = [];
   let run = 0;
+  let results64 = 0;
   for (let seed = SEED; run < COUNT && problems.length < 5; seed++) {
     const test = engineCase(seed);
     if (factsOf(specOf(test)) === undefined) continue;
     run++;
     if (run % FRESH === 0) await open();
     const results = [];
-    for (const kernel of kernels) results.push(JSON.stringify(await runOnEmbedded(kernel, test)));
+    for (const [i, kernel] of kernels.entries()) {
+      returned[i].length = 0;
+      const result = await runOnEmbedded(kernel, test);
+      results.push(JSON.stringify({ ...result, r0: returned[i] }));
+    }
+    results64 += returned[0].length;
     for (const [i, { name }] of ENGINES.entries())
       if (results[i] !== results[0])
         problems.push(`seed ${seed}, ${name}: ${results[i]}\nnot ${results[0]}\n${listing(test)}`);
   }
   expect(problems.join("\n\n")).toBe("");
+  expect(results64).toBeGreaterThan(COUNT);
 }, 3_600_000);
+
+/** Writes down r0 of every run of a kernel. */
+function watchReturns(kernel: EmbeddedKernel): string[] {
+  const { interpreter } = kernel as unknown as { interpreter: Pick<Interpreter, "run"> };
+  const values: string[] = [];
+  const run = interpreter.run.bind(interpreter);
+  interpreter.run = (request) => {
+    const output = run(request);
+    values.push(output.r0.toString(16));
+    return output;
+  };
+  return values;
+}
 
 function listing({ programs }: RandomCase): string {
   const text = (insns: Uint8Array) => disassemble(decode(insns)).map((line) => `${line.slot}: ${line.text}`);

@@ -8,7 +8,12 @@ import type { Answer, LoadRequest, OpenRequest, RemoteError, Request, RunAnswer 
 import type { WorkerPort, WorkerSource } from "./port.ts";
 
 /** Errors after which a thread may have left locks behind. */
-const BROKEN: ReadonlySet<string> = new Set(["runtime/jit-trap", "runtime/worker", "runtime/internal"]);
+const BROKEN: ReadonlySet<string> = new Set([
+  "runtime/jit-trap",
+  "runtime/damaged-memory",
+  "runtime/worker",
+  "runtime/internal",
+]);
 /** Batches that are read ahead of the one whose result is asked for next. */
 const READ_AHEAD = 4;
 
