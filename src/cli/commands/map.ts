@@ -27,12 +27,7 @@ const get: Action = {
     const codecs = readableCodecs(map);
     const at = codecs.key.encode(parseOperand(key));
     const bytes = map.lookup(at);
-    if (bytes === undefined) {
-      throw new BpfError("linux/not-found", `map '${map.name}' has no key ${key}`, {
-        errno: "ENOENT",
-        subject: map.name,
-      });
-    }
+    if (bytes === undefined) throw noKey(map, key);
     const entry = { key: codecs.key.decode(at), value: readValue(codecs, bytes) };
     io.out(json ? toJson(entry) : formatMapEntries([entry], io, { all: true, perCpu: codecs.perCpu }));
     return 0;
@@ -52,10 +47,7 @@ const remove: Action = {
   operands: ["KEY"],
   run(_io, map, [key]) {
     if (map.delete(readableCodecs(map).key.encode(parseOperand(key)))) return 0;
-    throw new BpfError("linux/not-found", `map '${map.name}' has no key ${key}`, {
-      errno: "ENOENT",
-      subject: map.name,
-    });
+    throw noKey(map, key);
   },
 };
 
@@ -71,8 +63,9 @@ const dump: Action = {
     const shown =
       all || !map.type.includes("ARRAY") ? entries : entries.filter(({ value }) => !isZero(value));
     const table = formatMapEntries(shown, io, { all, perCpu: readableCodecs(map).perCpu });
-    io.out(table === "" ? `map '${map.name}': nothing but zeros; --all shows them` : table);
-    if (entries.length === 0) io.err(`map '${map.name}' is empty`);
+    if (table !== "") io.out(table);
+    else if (entries.length === 0) io.err(`map '${map.name}' is empty`);
+    else io.err(`map '${map.name}': nothing but zeros; --all shows them`);
     return 0;
   },
 };
@@ -136,6 +129,13 @@ export const map: Command = {
     });
   },
 };
+
+function noKey(map: LinuxMapPort, key: string): BpfError {
+  return new BpfError("linux/not-found", `map '${map.name}' has no key ${key}`, {
+    errno: "ENOENT",
+    subject: map.name,
+  });
+}
 
 /** JSON for structs and arrays; a number, enumerator, text or hex as it stands. */
 function parseOperand(text: string): BtfValue {
