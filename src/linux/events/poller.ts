@@ -31,7 +31,8 @@ export class Poller {
   private readonly waiters = new Set<Waiter>();
   /** `struct epoll_event` is packed on x86-64 only. */
   private readonly stride = process.arch === "x64" ? 12 : 16;
-  private polling = false;
+  /** What a thread waits on. */
+  private polling: Opened | undefined;
 
   constructor(sys: Sys) {
     this.sys = sys;
@@ -45,7 +46,7 @@ export class Poller {
     const waiting = new Promise<void>((resolve, reject) => {
       this.waiters.add({ fds: numbers, resolve, reject });
     });
-    if (!this.polling) void this.poll(this.opened);
+    if (this.polling === undefined) void this.poll(this.opened);
     return waiting;
   }
 
@@ -61,9 +62,10 @@ export class Poller {
   private open(): Opened {
     const { sys } = this;
     const doing = "opening epoll";
-    const epoll = sys.own(sys.check({ doing }, "epoll_create1", EPOLL_CLOEXEC), "epoll");
-    const wakeUp = sys.own(sys.check({ doing }, "eventfd2", 0, EFD_CLOEXEC_NONBLOCK), "eventfd");
-    this.control(epoll, EPOLL_CTL_ADD, wakeUp.number, EPOLLIN, WAKE);
+    // Not `own`ed: they have to outlive the wait of a thread, which ends a little after the kernel's.
+    const epoll = sys.check({ doing }, "epoll_create1", EPOLL_CLOEXEC);
+    const wakeUp = sys.check({ doing }, "eventfd2", 0, EFD_CLOEXEC_NONBLOCK);
+    this.control(epoll, EPOLL_CTL_ADD, wakeUp, EPOLLIN, WAKE);
     // At its exit the process waits for its threads: none may be left waiting.
     const forget = sys.cleanup.add(() => this.close(), { outlives: true });
     return { epoll, wakeUp, forget };
@@ -79,18 +81,25 @@ export class Poller {
     this.waiters.clear();
     this.sys.call("write", opened.wakeUp, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 8);
     opened.forget();
-    // A thread that is in epoll_pwait keeps the file; closing the number is safe, it is not used again.
-    opened.epoll.close();
-    opened.wakeUp.close();
+    if (this.polling !== opened) this.release(opened);
+  }
+
+  /** Only when no thread waits: closing an eventfd takes back the wake-up that it has not delivered yet. */
+  private release({ epoll, wakeUp }: Opened): void {
+    this.sys.call("close", epoll);
+    this.sys.call("close", wakeUp);
   }
 
   private async poll(opened: Opened): Promise<void> {
-    this.polling = true;
+    this.polling = opened;
     const events = new Uint8Array(EVENTS * this.stride);
     const view = new DataView(events.buffer);
     while (this.waiters.size > 0 && this.opened === opened) {
       const count = await this.sys.callAsync("epoll_pwait", opened.epoll, events, EVENTS, -1, 0, 8);
-      if (this.opened !== opened) break;
+      if (this.opened !== opened) {
+        this.release(opened);
+        break;
+      }
       if (count < 0 && count !== EINTR) {
         for (const waiter of this.waiters) waiter.reject(linuxError(count, { doing: "waiting for records" }));
         this.waiters.clear();
@@ -100,7 +109,7 @@ export class Poller {
         if (number !== WAKE) this.settle(number);
       }
     }
-    this.polling = false;
+    this.polling = undefined;
     if (this.opened !== undefined && this.waiters.size > 0) void this.poll(this.opened);
   }
 
@@ -119,7 +128,7 @@ export class Poller {
     this.watched.add(number);
   }
 
-  private control(epoll: Fd, operation: number, fd: number, events: number, data: number): number {
+  private control(epoll: number, operation: number, fd: number, events: number, data: number): number {
     const event = new Uint8Array(this.stride);
     const view = new DataView(event.buffer);
     view.setUint32(0, events, true);
@@ -129,8 +138,9 @@ export class Poller {
 }
 
 interface Opened {
-  readonly epoll: Fd;
-  readonly wakeUp: Fd;
+  /** Descriptors. */
+  readonly epoll: number;
+  readonly wakeUp: number;
   /** Takes back the clean-up at the process's exit. */
   forget(): void;
 }
