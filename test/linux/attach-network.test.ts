@@ -193,7 +193,8 @@ describe.skipIf(reason !== undefined)(`networking hooks of Linux ${reason ?? ""}
     expect(qdiscs()).toContain("clsact"); // the one that made it left earlier
   });
 
-  it("tcx keeps an order", async () => {
+  it("tcx keeps an order", async ({ skip }) => {
+    if (kernel.context.facts.versionCode < versionCode("6.6")) skip("tcx needs Linux 6.6");
     const { link, count, attach } = await start(["drop_all", "first", "second"], {
       kind: "tcx",
       interface: "eth0",
