@@ -108,12 +108,26 @@ export function checkArgType(
     }
     return;
   }
-  if ((type & MEM_ALLOC) !== 0) {
+  if (STRUCTS.has(type)) checkArgStruct(env, proto, reg, arg, kptr);
+  else if (OWN_OBJECTS.has(type)) {
     if (isXchg && reg === 2 && kptr !== undefined) checkKptrMatch(env, kptr, reg);
-    return;
+  } else if ((type & MEM_PERCPU) === 0 || (type & (MEM_ALLOC | PTR_MAYBE_NULL)) !== 0) {
+    // Such as an object of the program's own that may be null: Linux has no case for it, and says so.
+    env.fail("verifier/internal", "verifier bug: invalid PTR_TO_BTF_ID register for type match", "EFAULT");
   }
-  if ((type & MEM_PERCPU) === 0) checkArgStruct(env, proto, reg, arg, kptr);
 }
+
+/** Kernel objects whose structure is compared with what the helper wants. The cases of `check_reg_type` @ v6.18 */
+const STRUCTS: ReadonlySet<number> = new Set([
+  OBJECT,
+  OBJECT | PTR_TRUSTED,
+  OBJECT | PTR_TRUSTED | PTR_MAYBE_NULL,
+  OBJECT | MEM_RCU,
+  OBJECT | PTR_MAYBE_NULL,
+  OBJECT | PTR_MAYBE_NULL | MEM_RCU,
+]);
+/** … and objects that the program made. */
+const OWN_OBJECTS: ReadonlySet<number> = new Set([OBJECT | MEM_ALLOC, OBJECT | MEM_ALLOC | MEM_PERCPU]);
 
 /** A pointer to a kernel object leads to one of the structure the helper wants. */
 function checkArgStruct(

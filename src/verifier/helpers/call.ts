@@ -8,7 +8,7 @@ import { inRcuSection, inSleepable } from "../access/trust.ts";
 import { leaveFunction, pushCallback } from "../calls.ts";
 import { BTF_KERNEL, type VerifierEnv } from "../env.ts";
 import { isVoidCgroupHook, VOID_HOOK } from "../exit.ts";
-import { A, F_CALLBACK_DEPTH, ID, OFF, REF_OBJ_ID, TYPE } from "../layout.ts";
+import { A, F_CALLBACK_DEPTH, F_FLAGS, FrameFlag, ID, OFF, REF_OBJ_ID, TYPE } from "../layout.ts";
 import { dynptrRow, releaseDynptr } from "../objects/dynptr.ts";
 import { sleeplessRegion } from "../objects/regions.ts";
 import { isSleepableHook } from "../prechecks-hooks.ts";
@@ -49,6 +49,10 @@ interface LoopInline {
  */
 function returnByTailCall(env: VerifierEnv, insn: number): void {
   if (env.cur.curFrame === 0) return;
+  if ((env.mem.i32[env.frame + F_FLAGS] & FrameFlag.IN_CALLBACK) !== 0) {
+    // Linux 6.18 looks for what made r0, the callback's result, and trips over the call of the callback.
+    env.fail("verifier/internal", "verifier bug: callback unexpected regs 1", "EFAULT");
+  }
   pushPath(env, insn + 1, insn, false);
   clearPacketPointers(env);
   markUnknown(env, env.reg(0));
