@@ -109,7 +109,7 @@ const CASES: readonly {
     async ask(kernel) {
       using collection = await loadText(
         kernel,
-        "*(u32 *)(r1 + 8) = 77\nr0 = 0\nexit",
+        "r2 = 77\n*(u32 *)(r1 + 8) = r2\nr0 = 0\nexit", // constants cannot be stored there before Linux 6.3
         "BPF_PROG_TYPE_SCHED_CLS",
       );
       const program = only(collection);
