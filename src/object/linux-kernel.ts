@@ -125,7 +125,8 @@ export interface LinuxEventMap extends LinuxMapPort, Omit<EventMap, keyof BpfMap
   /** Hands out records as they come, without a copy. */
   onRecord(callback: RecordCallback): RecordSubscription;
   /**
-   * Since it was opened. Exact for perf buffers since Linux 6.0. The kernel does not count what ring buffers refuse: NaN
+   * Since it was opened. For perf buffers exactly what found them full (Linux 6.0; before, what readers were told); a helper
+   * that fails for another reason has lost nothing. The kernel does not count what ring buffers refuse: NaN
    * until {@link countLostBy} says where the program does.
    */
   readonly lost: number;
