@@ -21,6 +21,7 @@ import { createMap } from "./load/create-map.ts";
 import { KernelFacts, possibleCpus } from "./load/kernel-facts.ts";
 import { loadProgram } from "./load/load-program.ts";
 import { createStructOps, StructOpsMap } from "./load/struct-ops.ts";
+import { createToken } from "./load/token.ts";
 import { globalsOf } from "./maps/globals.ts";
 import type { LinuxMap } from "./maps/linux-map.ts";
 import type { LinuxProgram } from "./program.ts";
@@ -28,10 +29,16 @@ import { Sys } from "./sys/index.ts";
 
 /**
  * Opens the kernel that this process runs on. Cheap: what the kernel has is found out when it is first needed.
- * @throws BpfError `linux/not-linux`, `linux/no-ffi`.
+ * @throws BpfError `linux/not-linux`, `linux/no-ffi`; where a token was asked for, `linux/no-delegation` and others.
  */
 export async function openLinuxKernel(options: LinuxKernelOptions = {}): Promise<LinuxKernel> {
-  return new RunningKernel(await Sys.open(), options);
+  const sys = await Sys.open();
+  try {
+    return new RunningKernel(sys, options);
+  } catch (error) {
+    sys[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** The Linux kernel behind the port. */
@@ -46,6 +53,7 @@ export class RunningKernel implements LinuxKernel {
   constructor(sys: Sys, options: LinuxKernelOptions) {
     this.numCpus = possibleCpus();
     const facts = new KernelFacts(sys);
+    sys.token = createToken(sys, facts, options.token);
     const context: LinuxContext = {
       sys,
       facts,

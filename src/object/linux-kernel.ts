@@ -21,6 +21,12 @@ export interface LinuxKernelOptions {
   readonly pinPath?: string;
   /** Lines of the verifier's log in errors: 1 (default) what led to the error, 2 every state, 0 none. */
   readonly logLevel?: 0 | 1 | 2;
+  /**
+   * For processes in a user namespace of their own (Linux 6.9): where a bpf filesystem is mounted, or a descriptor of its
+   * root, that root of the initial namespace mounted with `delegate_*` options. Its BPF token stands for the capabilities
+   * that loading needs. Default: the environment's LIBBPF_BPF_TOKEN_PATH, else `/sys/fs/bpf` if that gives one; `""`: none.
+   */
+  readonly token?: string | number;
   /** Says why a program was rejected, in the words of our own verifier, where that agrees with the kernel's log. */
   readonly explain?: RejectionExplainer;
 }

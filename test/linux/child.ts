@@ -42,14 +42,13 @@ export class ChildScript implements Disposable {
     return stdout;
   }
 
-  /** Starts it and waits for its first line, which is given too. */
+  /** Starts it and waits for its first line, which is given too. `through`: a command in front that becomes it. */
   async start(
     args: readonly string[] = [],
+    through: readonly string[] = [],
   ): Promise<{ readonly child: ChildProcess; readonly line: string }> {
-    const child = spawn(process.execPath, [this.path, ...args], {
-      cwd: ROOT,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const [command, ...rest] = [...through, process.execPath, this.path, ...args];
+    const child = spawn(command, rest, { cwd: ROOT, stdio: ["pipe", "pipe", "pipe"] });
     const line = await new Promise<string>((resolve, reject) => {
       let [out, err] = ["", ""];
       child.stderr.on("data", (chunk) => {

@@ -15,6 +15,8 @@ export interface CommandRow {
   /** First kernel that has it. */
   readonly since: string;
   readonly fields: Readonly<Record<string, FieldRow>>;
+  /** Fields that hand it a BPF token (Linux 6.9): the flags that say so, and the descriptor. */
+  readonly token?: { readonly flags: string; readonly fd: string };
 }
 
 const ELEM = { mapFd: [0, "fd"], key: [8, "bytes"], value: [16, "bytes"], flags: [24, "u64"] } as const;
@@ -72,6 +74,7 @@ export const BPF_COMMANDS = {
       exclProgHashSize: [80, "u32"],
       exclProgHash: [88, "bytes"],
     },
+    token: { flags: "mapFlags", fd: "mapTokenFd" },
   },
   BPF_MAP_LOOKUP_ELEM: { id: 1, since: "3.18", fields: ELEM },
   BPF_MAP_UPDATE_ELEM: { id: 2, since: "3.18", fields: ELEM },
@@ -112,6 +115,7 @@ export const BPF_COMMANDS = {
       progTokenFd: [144, "fd"],
       fdArrayCnt: [148, "u32"],
     },
+    token: { flags: "progFlags", fd: "progTokenFd" },
   },
   BPF_OBJ_PIN: { id: 6, since: "4.4", fields: OBJECT },
   BPF_OBJ_GET: { id: 7, since: "4.4", fields: OBJECT },
@@ -181,6 +185,7 @@ export const BPF_COMMANDS = {
       btfFlags: [32, "u32"],
       btfTokenFd: [36, "fd"],
     },
+    token: { flags: "btfFlags", fd: "btfTokenFd" },
   },
   BPF_BTF_GET_FD_BY_ID: { id: 19, since: "4.18", fields: BY_ID },
   BPF_TASK_FD_QUERY: {

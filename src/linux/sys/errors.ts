@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { type Capability, errnoName } from "../../abi/index.ts";
 import { BpfError, type BpfErrorDetails } from "../../base/index.ts";
 import type { BpfCommand } from "./bpf-commands.ts";
@@ -61,6 +61,12 @@ const HINTS: { readonly [command in BpfCommand]?: Readonly<Record<string, string
     ENOENT: "its directory does not exist: make it below /sys/fs/bpf",
     ENOSPC: "the filesystem is full",
   },
+  BPF_TOKEN_CREATE: {
+    EINVAL: "it must be the root of a mounted bpf filesystem",
+    EPERM: "the bpf filesystem must be of the user namespace that this process is in, with CAP_BPF in it",
+    EOPNOTSUPP:
+      "tokens are for processes in a user namespace of their own; in the initial one capabilities are what counts",
+  },
   BPF_OBJ_GET: { ENOENT: "nothing is pinned there" },
   BPF_PROG_TEST_RUN: {
     EINVAL:
@@ -81,8 +87,19 @@ const CAPABILITY_BITS: Readonly<Record<AnyCapability, number>> = {
   CAP_BPF: 39,
 };
 
-/** Those of `wanted` that this process does not have; CAP_SYS_ADMIN stands for all of them. */
+/** The initial user namespace as `/proc` shows it: PROC_USER_INIT_INO of include/linux/proc_ns.h. */
+const INITIAL_USER_NAMESPACE = "user:[4026531837]";
+
+/** True in a container's own user namespace: capabilities there are not those that bpf(2) asks for. */
+function inUserNamespace(): boolean {
+  return readlinkSync("/proc/self/ns/user") !== INITIAL_USER_NAMESPACE;
+}
+
+/**
+ * Those of `wanted` that this process does not have in the initial user namespace; CAP_SYS_ADMIN stands for all of them.
+ */
 export function missingCapabilities<Name extends AnyCapability>(wanted: readonly Name[]): Name[] {
+  if (inUserNamespace()) return [...wanted];
   const line = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1] ?? "0";
   const effective = BigInt(`0x${line}`);
   const has = (name: AnyCapability): boolean => ((effective >> BigInt(CAPABILITY_BITS[name])) & 1n) === 1n;
@@ -92,6 +109,13 @@ export function missingCapabilities<Name extends AnyCapability>(wanted: readonly
 /** The command that grants what bpf needs. */
 export const GRANT_HINT =
   'run with sudo, or grant it once: sudo setcap cap_bpf,cap_perfmon,cap_net_admin+ep "$(readlink -f "$(which node)")"';
+
+/** What a bpf filesystem has to be mounted with for a token. */
+export const DELEGATION =
+  "delegate_cmds=any,delegate_maps=any,delegate_progs=any,delegate_attachs=any (or the names of what is needed)";
+
+/** The way without capabilities in the initial user namespace. */
+const TOKEN_HINT = `capabilities of a user namespace do not count: give a BPF token (Linux 6.9), openKernel("linux", { token: "/sys/fs/bpf" }), of a bpf filesystem that root mounted for this namespace with ${DELEGATION}`;
 
 /** Facts about a failed call that only the caller knows. */
 export interface FailureFacts extends Omit<BpfErrorDetails, "errno"> {
@@ -110,15 +134,18 @@ export function linuxError(errno: number, facts: FailureFacts): BpfError {
   const { doing, needs = ["CAP_BPF"], command, ...details } = facts;
   const name = errnoName(errno) ?? `errno ${Math.abs(errno)}`;
   const code = CODES[name] ?? "linux/failed";
-  const missing = name === "EPERM" || name === "EACCES" ? missingCapabilities(needs) : [];
+  const cure = command && HINTS[command]?.[name];
+  // Who holds a token has no capability that counts, and may still be refused for what the command itself knows.
+  const denied = (name === "EPERM" || name === "EACCES") && !(cure !== undefined && inUserNamespace());
+  const missing = denied ? missingCapabilities(needs) : [];
   if (missing.length > 0) {
     return new BpfError("linux/no-capability", `${doing}: ${name}: ${missing.join(" and ")} missing`, {
-      hint: GRANT_HINT,
+      hint: inUserNamespace() ? TOKEN_HINT : GRANT_HINT,
       ...details,
       errno: name,
     });
   }
-  const hint = details.hint ?? (command && HINTS[command]?.[name]) ?? GENERAL_HINTS[name];
+  const hint = details.hint ?? cure ?? GENERAL_HINTS[name];
   return new BpfError(code, `${doing}: ${name}`, { ...details, ...(hint && { hint }), errno: name });
 }
 

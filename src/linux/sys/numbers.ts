@@ -50,6 +50,7 @@ export const SYSCALLS = {
   fsconfig: [431, 431],
   fsmount: [432, 432],
   pidfd_open: [434, 434],
+  pidfd_getfd: [438, 438],
   ppoll: [271, 73],
 } as const satisfies Record<string, Row>;
 export type SyscallName = keyof typeof SYSCALLS;

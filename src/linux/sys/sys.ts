@@ -1,5 +1,5 @@
 import type { BpfErrorDetails } from "../../base/index.ts";
-import { BPF_COMMANDS, type BpfCommand, type FieldForm } from "./bpf-commands.ts";
+import { BPF_COMMANDS, type BpfCommand, type CommandRow, type FieldForm } from "./bpf-commands.ts";
 import { Cleanup } from "./cleanup.ts";
 import { type AnyCapability, type FailureFacts, linuxError } from "./errors.ts";
 import { Fd } from "./fd.ts";
@@ -67,6 +67,8 @@ export class Sys implements Disposable {
   readonly libc: Libc;
   /** What else has to be undone when this closes or the process ends. */
   readonly cleanup = new Cleanup();
+  /** BPF token that the commands which take one are given; see `load/token.ts`. */
+  token: Fd | undefined;
   private readonly fds = new Set<Fd>();
   private readonly mappings = new Set<Mapping>();
   /** Memory whose views are not garbage yet. */
@@ -109,8 +111,8 @@ export class Sys implements Disposable {
 
   /** bpf(2). Never throws for what the kernel answers. */
   tryBpf<Command extends BpfCommand>(command: Command, input: BpfInput<Command>): BpfAnswer<Command> {
-    const { id, fields } = BPF_COMMANDS[command];
-    const size = this.encode(fields, input);
+    const { id, fields, token }: CommandRow = BPF_COMMANDS[command];
+    const size = this.encode(fields, token === undefined ? input : this.withToken(token, input));
     const number = syscallNumber("bpf", this.libc.arch);
     const result = this.libc.syscall(number, id, this.attrAddress, size, 0, 0, 0);
     return { result, field: (name) => this.readField(fields, name) };
@@ -244,6 +246,14 @@ export class Sys implements Disposable {
     return size;
   }
 
+  private withToken(
+    { flags, fd }: NonNullable<CommandRow["token"]>,
+    input: Readonly<Record<string, unknown>>,
+  ): Readonly<Record<string, unknown>> {
+    if (this.token === undefined) return input;
+    return { ...input, [flags]: Number(input[flags] ?? 0) | BPF_F_TOKEN_FD, [fd]: this.token };
+  }
+
   private readField(fields: Readonly<Record<string, readonly [number, FieldForm]>>, name: string): number {
     const [at, form] = fields[name];
     return form === "u64" || form === "bytes"
@@ -255,6 +265,7 @@ export class Sys implements Disposable {
 const COVER = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
 const TEXT = new TextEncoder();
 const F_DUPFD_CLOEXEC = 1030;
+const BPF_F_TOKEN_FD = 1 << 16;
 
 /** The text's UTF-8 bytes and a zero byte. */
 export function cString(text: string): Uint8Array {
