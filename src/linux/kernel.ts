@@ -29,7 +29,7 @@ import { Sys } from "./sys/index.ts";
 
 /**
  * Opens the kernel that this process runs on. Cheap: what the kernel has is found out when it is first needed.
- * @throws BpfError `linux/not-linux`, `linux/no-ffi`; where a token was asked for, `linux/no-delegation` and others.
+ * @throws BpfError `linux/not-linux`, `linux/no-ffi`; where a token was asked for, as `createToken`.
  */
 export async function openLinuxKernel(options: LinuxKernelOptions = {}): Promise<LinuxKernel> {
   const sys = await Sys.open();

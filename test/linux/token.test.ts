@@ -23,6 +23,8 @@ const CHILD = `
   import { cString, Sys } from "./src/linux/index.ts";
   import { openKernel } from "./src/kernel/index.ts";
   import { mapSpec, specOf } from "./src/runtime/spec.fixture.ts";
+  const AT_FDCWD = -100;
+  const MOVE_MOUNT_F_EMPTY_PATH = 4;
   const sys = await Sys.open();
   const context = sys.check({ doing: "opening bpffs" }, "fsopen", cString("bpf"), 0);
   console.log(context);
@@ -49,7 +51,7 @@ const CHILD = `
         told.frozen = { code, hint };
       }
       told.retval = program.run({ data: new Uint8Array(64) }).retval;
-      told.coarseClock = kernel.context.facts.has("memcg-accounting");
+      told.probes = ["memcg-accounting", "btf-func"].map((name) => kernel.context.facts.has(name));
       if (type === "BPF_PROG_TYPE_XDP") told.link = program.attach({ kind: "xdp", interface: "lo", mode: "generic" }).id > 0;
     } catch ({ code, errno, message, hint }) {
       told.error = { code, errno, message, hint };
@@ -67,6 +69,10 @@ const CHILD = `
   process.env.LIBBPF_BPF_TOKEN_PATH = "/proc/self/fd/" + mount;
   told.environment = await attempt(undefined, "BPF_PROG_TYPE_XDP");
   told.notEnvironment = await attempt("", "BPF_PROG_TYPE_XDP");
+  delete process.env.LIBBPF_BPF_TOKEN_PATH;
+  const where = { from: cString(""), to: cString("/sys/fs/bpf") };
+  sys.check({ doing: "mounting bpffs" }, "move_mount", mount, where.from, AT_FDCWD, where.to, MOVE_MOUNT_F_EMPTY_PATH);
+  told.usualPlace = await attempt(undefined, "BPF_PROG_TYPE_XDP");
   sys.call("close", mount);
   console.log(JSON.stringify(told));
 `;
@@ -126,7 +132,7 @@ describe.skipIf(tooOld !== undefined)(`BPF tokens ${tooOld ?? ""}`, () => {
   };
 
   it("load, run and attach what root delegated; nothing without one", async () => {
-    const { none, unasked, xdp, socketFilter, environment, notEnvironment } = await told(ANY);
+    const { none, unasked, xdp, socketFilter, environment, notEnvironment, usualPlace } = await told(ANY);
     for (const without of [none, unasked, notEnvironment]) {
       expect(without.opened).toBe(0);
       expect(without.error).toMatchObject({ code: "linux/no-capability", errno: "EPERM" });
@@ -140,7 +146,7 @@ describe.skipIf(tooOld !== undefined)(`BPF tokens ${tooOld ?? ""}`, () => {
       flags: 0,
       frozen: xdp.frozen,
       retval: 2,
-      coarseClock: true,
+      probes: [true, true],
       held: NOTHING,
     };
     expect(xdp.frozen).toMatchObject({
@@ -150,6 +156,7 @@ describe.skipIf(tooOld !== undefined)(`BPF tokens ${tooOld ?? ""}`, () => {
     expect(xdp).toEqual({ ...all, link: true });
     expect(socketFilter).toEqual(all);
     expect(environment).toEqual(xdp);
+    expect(usualPlace).toEqual(xdp);
   });
 
   it("give what was delegated and no more", async () => {

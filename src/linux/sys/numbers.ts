@@ -46,6 +46,7 @@ export const SYSCALLS = {
   name_to_handle_at: [303, 264],
   setns: [308, 268],
   bpf: [321, 280],
+  move_mount: [429, 429],
   fsopen: [430, 430],
   fsconfig: [431, 431],
   fsmount: [432, 432],
